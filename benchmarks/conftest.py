@@ -1,0 +1,19 @@
+"""Writes ratios.json, which the page *How this book is checked* shows."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def pytest_benchmark_update_json(output_json: dict[str, Any]) -> None:
+    """Per group, the median time of "ours" over that of the peer it is named with."""
+    medians: dict[str, dict[str, float]] = {}
+    for run in output_json["benchmarks"]:
+        medians.setdefault(run["group"], {})[run["param"]] = run["stats"]["median"]
+    rows = {
+        f"{group}, against {peer}": f"{times['ours'] / times[peer]:.2g}"
+        for group, times in medians.items()
+        for peer in times.keys() - {"ours"}
+    }
+    shown = {"title": "Speed against peers", "heads": ["What, against what", "Our time over theirs"], "rows": rows}
+    (Path(__file__).parent / "ratios.json").write_text(json.dumps(shown, indent=1) + "\n")
