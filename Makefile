@@ -14,6 +14,8 @@ export OMP_NUM_THREADS := 1
 # The kernel "python3" is the one in .venv, whatever else the user has registered.
 export JUPYTER_PREFER_ENV_PATH := 1
 unexport JUPYTER_PATH
+# Progress bars are for readers who wait; a page and a test log keep none of them.
+export TQDM_DISABLE := 1
 export HYPOTHESIS_STORAGE_DIRECTORY := _build/.hypothesis
 
 .PHONY: help book test check notebooks bench address clean
@@ -38,8 +40,9 @@ test: book ## Lint, check types, run all tests and every notebook
 check: book ## Open the site in a real browser (Chromium or Chrome) and look for faults
 	@CHROMIUM="$$($(PY) tools/chromium.py)" && export CHROMIUM && $(PY) -m pytest tests/browser
 
-notebooks: book ## Write the notebook of every chapter anew, beside its source
+notebooks: book ## Write the notebook of every chapter, and the pictures of the front page, anew
 	$(PY) book/_ext/notebook_edition.py
+	$(PY) tools/pictures.py
 
 bench: $(READY) ## Measure the package against its peers, into benchmarks/ratios.json
 	@mkdir -p _build

@@ -42,15 +42,19 @@ def slider(frames: Sequence[Figure], labels: Sequence[str], alts: Sequence[str],
     pictures = [ipywidgets.HTML(_image(*each)) for each in zip(frames, labels, alts, strict=True)]
     for frame in frames:
         plt.close(frame)
-    stack = ipywidgets.Stack(pictures, selected_index=0)
     choice = ipywidgets.SelectionSlider(
         options=list(labels),
         description=name,
         style={"description_width": "initial"},
         layout={"width": "auto", "max_width": "40rem"},
     )
-    ipywidgets.jslink((choice, "index"), (stack, "selected_index"))
-    return ipywidgets.VBox([choice, stack])
+    if hasattr(ipywidgets, "Stack"):
+        shown = ipywidgets.Stack(pictures, selected_index=0)
+        ipywidgets.jslink((choice, "index"), (shown, "selected_index"))
+    else:  # ipywidgets 7, as hosted notebooks have it, knows no Stack; a kernel runs there to change the picture
+        shown = ipywidgets.HTML(pictures[0].value)
+        choice.observe(lambda change: setattr(shown, "value", pictures[change["new"]].value), "index")
+    return ipywidgets.VBox([choice, shown])
 
 
 def _image(frame: Figure, label: str, alt: str) -> str:

@@ -82,3 +82,11 @@ def test_heavy_frames_are_refused():
     heavy[1] = figure
     with pytest.raises(ValueError, match="frames must take at most 40000 bytes"):
         slider(heavy, texts("label", 2), texts("alt", 2), "height")
+
+
+def test_without_stack_the_kernel_changes_the_picture(monkeypatch):
+    monkeypatch.delattr(ipywidgets, "Stack")
+    choice, shown = slider(frames(), texts("label"), texts("alt"), "height").children
+    assert 'alt="alt 0"' in shown.value
+    choice.index = 2
+    assert 'alt="alt 2"' in shown.value
