@@ -14,8 +14,6 @@ export OMP_NUM_THREADS := 1
 # The kernel "python3" is the one in .venv, whatever else the user has registered.
 export JUPYTER_PREFER_ENV_PATH := 1
 unexport JUPYTER_PATH
-# Progress bars are for readers who wait; a page and a test log keep none of them.
-export TQDM_DISABLE := 1
 export HYPOTHESIS_STORAGE_DIRECTORY := _build/.hypothesis
 
 .PHONY: help book test check notebooks bench address clean

@@ -18,7 +18,6 @@ VERDICTS = {
     "holds": ("✗ fails", "✓ holds"),
     "does not hold here": ("✗ announced as failing, not refuted", "✗ does not hold here, as announced"),
 }
-COLUMNS = ("id", "statement", "source", "status", "predicted", "measured", "seeds", "verdict")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +106,16 @@ def report(claims: Iterable[Claim]) -> None:
     records = [claim.record() for claim in claims]
     if len({record["id"] for record in records}) < len(records):
         raise ValueError(f"ids must be unique, got {[record['id'] for record in records]}")
-    heads = [{"id": "Claim", "verdict": "Holds"}.get(name, name.capitalize()) for name in COLUMNS]
-    rows = [[str(record[name]) for name in COLUMNS] for record in records]
+    rows = [
+        [
+            f"{r['statement']}\n{r['id']} · {r['source']} · {r['status']}",
+            r["predicted"],
+            f"{r['measured']}\n{r['seeds']} " + ("run" if r["seeds"] == 1 else "runs"),
+            r["verdict"],
+        ]
+        for r in records
+    ]
+    heads = ["Claim", "Predicted", "Measured", "Holds"]
     _show("claims", heads, rows, [record["as_expected"] for record in records], {MIME: records})
     if failed := [f"{r['id']}: {r['verdict']} (measured {r['measured']})" for r in records if not r["as_expected"]]:
         raise AssertionError("; ".join(failed))
@@ -145,12 +152,14 @@ def _show(kind: str, heads: list[str], rows: list[list[str]], fine: list[bool], 
     def cell(head: str, text: str) -> str:
         # the form and class in which Sphinx hands mathematics to MathJax; Jupyter typesets it too
         content = re.sub(r"\$([^$]+)\$", r'<span class="math">\\(\1\\)</span>', html.escape(text))
+        content = re.sub(r"\n(.*)", r"<small>\1</small>", content)
         return f'<td data-label="{head}">{content}</td>'
 
     body = ""
     for row, good in zip(rows, fine, strict=True):
-        anchor = f' id="claim-{row[0]}"' if kind == "claims" else ""
+        anchor = ' id="claim-{}"'.format(row[0].split("\n")[1].split(" ")[0]) if kind == "claims" else ""
         body += f'<tr class="lrs-{"ok" if good else "failed"}"{anchor}>{"".join(map(cell, heads, row))}</tr>'
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     table = f'<table class="lrs-table lrs-{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-    display({"text/html": table, "text/plain": "\n".join(" | ".join(row) for row in [heads, *rows]), **extra}, raw=True)
+    plain = "\n".join(" | ".join(row).replace("\n", " · ") for row in [heads, *rows])
+    display({"text/html": table, "text/plain": plain, **extra}, raw=True)

@@ -1,5 +1,6 @@
 """Training by plain gradient steps, and runs over seeds."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -39,6 +40,16 @@ def sgd(
         yield step, value.item()
 
 
+def find_device(device: str) -> torch.device:
+    """The device of that name (``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``); ValueError if this machine has none."""
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(f'device must be "cpu" or an accelerator that this machine has, got {device!r}') from error
+    return found
+
+
 def random_orthonormal(rows: int, columns: int, generator: torch.Generator) -> Float[Tensor, "rows columns"]:
     """Orthonormal columns, uniformly distributed (Haar), float64."""
     if not 1 <= columns <= rows:
@@ -52,8 +63,9 @@ def over_seeds(
 ) -> list[Result]:
     """``[run(case) for case in cases]`` in ``jobs`` processes of one thread each, with a progress bar."""
     cases = list(cases)
+    quiet = "TQDM_DISABLE" in os.environ  # tqdm itself heeds it everywhere but in notebooks
     results = Parallel(n_jobs=jobs, return_as="generator")(delayed(_one_thread)(run, case) for case in cases)
-    return list(tqdm(results, total=len(cases), desc=description, leave=False))
+    return list(tqdm(results, total=len(cases), desc=description, leave=False, disable=quiet))
 
 
 def _one_thread(run: Callable[[Any], Result], case: Any) -> Result:

@@ -110,8 +110,8 @@ class FillParts(SphinxPostTransform):
             words = [child.deepcopy() for child in self.env.titles[name].children]
             title = nodes.title("", "", nodes.reference("", "", *words, refuri=url, internal=True))
             shown = re.sub(
-                r'(<tr class="[\w-]+") id="(claim-[^"]+)">(<td [^>]*>)([^<]+)',
-                rf'\1>\3<a href="{url}#\2">\4</a>',
+                r'(<tr class="[\w-]+") id="claim-([^"]+)">(.*?<small>)\2',
+                rf'\1>\3<a href="{url}#claim-\2">\2</a>',
                 "".join(page["claims_html"]),
             )
             body = nodes.raw("", shown, format="html", classes=["output", "text_html"])

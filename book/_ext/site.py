@@ -1,5 +1,6 @@
 """Mends the pages of the theme once, in one place: what they load, say of themselves and offer for download."""
 
+import os
 import re
 import shutil
 from html import escape
@@ -142,6 +143,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    os.environ["TQDM_DISABLE"] = "1"  # for the kernels: progress bars are for readers who wait, a page keeps none
     # jupyter-book sets it for sphinx_comments, which is not loaded here
     app.add_config_value("comments_config", {}, "", dict)
     app.connect("config-inited", address, priority=100)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from lrsparse.training import random_orthonormal
+from lrsparse.training import find_device, random_orthonormal
 
 
 @dataclass(frozen=True)
@@ -178,6 +178,7 @@ def start(
     xi: float = 0.01,
     queries_keys: Literal["orthogonal", "equal", "independent"] = "orthogonal",
     dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
 ) -> OneLayer:
     """The network before training.
 
@@ -196,7 +197,7 @@ def start(
         raise ValueError(f"queries_keys must be one of {sorted(keys)}, got {queries_keys!r}")
     W_V, W_O = random_orthonormal(d, d, generator), xi * torch.randn(m, d, generator=generator, dtype=torch.float64)
     a = (torch.randint(0, 2, (m,), generator=generator) * 2 - 1) / m**0.5
-    return OneLayer(scale * both[:, :d], scale * keys[queries_keys], W_V, W_O, a).to(dtype)
+    return OneLayer(scale * both[:, :d], scale * keys[queries_keys], W_V, W_O, a).to(find_device(device), dtype)
 
 
 def gradients_at_uniform_attention(
