@@ -41,6 +41,8 @@ check: book ## Open the site in a real browser (Chromium or Chrome) and look for
 notebooks: book ## Write the notebook of every chapter, and the pictures of the front page, anew
 	$(PY) book/_ext/notebook_edition.py
 	$(PY) tools/pictures.py
+	@# Once more, so that the site offers the new notebooks for download.
+	@$(MAKE) book
 
 bench: $(READY) ## Measure the package against its peers, into benchmarks/ratios.json
 	@mkdir -p _build
