@@ -61,5 +61,5 @@ $(READY): constraints.txt
 	@$(PY) -c "" 2>/dev/null || "$(PYTHON)" -m venv --clear .venv
 	@# Without the dependencies, because an index of torch alone may lack the tested versions of the others.
 	test -z "$(TORCH_INDEX)" || $(PY) -m pip install --no-deps --index-url "$(TORCH_INDEX)" -c constraints.txt torch
-	$(PY) -m pip install -c constraints.txt -e ".[book,test]"
+	$(PY) -m pip install -c constraints.txt -e ".[book,real,test]"
 	@touch $(READY)
