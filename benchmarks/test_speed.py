@@ -120,6 +120,9 @@ def test_low_rank_at_equal_time() -> None:
         torch.manual_seed(seed)  # it knows no generator
         U, s, V = torch.svd_lowrank(A, RANK, niter=passes)
         assert excess(*ours(seed)) <= excess(U, s, V.T), (seed, passes)
+        torch.manual_seed(seed)
+        U, s, V = torch.svd_lowrank(A, RANK + 16, niter=2)  # the same draw and the same products
+        assert excess(*ours(seed)) == pytest.approx(excess(U[:, :RANK], s[:RANK], V.T[:RANK]), abs=1e-5)
 
 
 def short_run(seed: int) -> float:
