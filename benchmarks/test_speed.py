@@ -1,6 +1,9 @@
 """The package against what a reader would otherwise call. Ratios only: absolute times are those of one machine."""
 
+import time
 from collections.abc import Callable
+from functools import cache, partial
+from statistics import median
 from typing import Any
 
 import pytest
@@ -9,8 +12,8 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from lrsparse.models.patterns import OneLayer, PatternTask, gradients_at_uniform_attention, start
-from lrsparse.spectrum import row_space
-from lrsparse.training import hinge, over_seeds
+from lrsparse.spectrum import low_rank, row_space
+from lrsparse.training import hinge, over_seeds, random_orthonormal
 
 TASK = PatternTask(M=20, K=2)
 
@@ -64,6 +67,62 @@ def test_row_space(benchmark: Any, how: str) -> None:
     ours, theirs = row_space(A, 4), torch.svd_lowrank(A, 4)[2]
     torch.testing.assert_close(ours @ ours.T, theirs @ theirs.T, atol=1e-5, rtol=0)
     benchmark((lambda: row_space(A, 4)) if how == "ours" else (lambda: torch.svd_lowrank(A, 4)))
+
+
+RANK, SIZE = 16, 2048
+SLOW = torch.arange(1, SIZE + 1) ** -0.5  # singular values that fall slowly
+
+
+@cache
+def slow_matrix() -> Tensor:
+    left, right = (random_orthonormal(SIZE, SIZE, seeded(seed)).float() for seed in (0, 1))
+    return left * SLOW @ right.T
+
+
+def excess(U: Tensor, s: Tensor, Vh: Tensor) -> float:
+    """Frobenius error over the best possible one of that rank, minus 1."""
+    return float((slow_matrix().double() - (U * s).double() @ Vh.double()).norm() / SLOW[RANK:].double().norm() - 1)
+
+
+def ours(seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    return low_rank(slow_matrix(), RANK, generator=seeded(seed))
+
+
+def timed(run: Callable[[], Any]) -> float:
+    """Median of five, in seconds."""
+    seconds = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - begin)
+    return median(seconds)
+
+
+@pytest.mark.benchmark(group="Rank 16 of a 2,048 x 2,048 matrix, spectrum j^(-1/2)")
+@pytest.mark.parametrize("how", ["ours", "torch.linalg.svd"])
+def test_low_rank(benchmark: Any, how: str) -> None:
+    A = slow_matrix()
+    assert max(excess(*ours(seed)) for seed in range(5)) <= 0.0025
+    if how == "ours":
+        benchmark(lambda: ours(0))
+    else:
+        result = benchmark.pedantic(lambda: torch.linalg.svd(A, full_matrices=False), rounds=2)
+        torch.testing.assert_close(result.S, SLOW, atol=1e-4, rtol=0)
+        assert benchmark.stats.stats.median >= 50 * timed(lambda: ours(0))
+
+
+def test_low_rank_at_equal_time() -> None:
+    """Against torch.svd_lowrank without spare vectors, given as many passes as fit into at least our time."""
+    A, own_time, passes = slow_matrix(), timed(lambda: ours(0)), 2
+    while timed(partial(torch.svd_lowrank, A, RANK, niter=passes)) < own_time:
+        passes += 1
+    for seed in range(5):
+        torch.manual_seed(seed)  # it knows no generator
+        U, s, V = torch.svd_lowrank(A, RANK, niter=passes)
+        assert excess(*ours(seed)) <= excess(U, s, V.T), (seed, passes)
+        torch.manual_seed(seed)
+        U, s, V = torch.svd_lowrank(A, RANK + 16, niter=2)  # the same draw and the same products
+        assert excess(*ours(seed)) == pytest.approx(excess(U[:, :RANK], s[:RANK], V.T[:RANK]), abs=1e-5)
 
 
 def short_run(seed: int) -> float:
