@@ -9,7 +9,8 @@ def pytest_benchmark_update_json(output_json: dict[str, Any]) -> None:
     """Per group, the median time of "ours" over that of the peer it is named with."""
     medians: dict[str, dict[str, float]] = {}
     for run in output_json["benchmarks"]:
-        medians.setdefault(run["group"], {})[run["param"]] = run["stats"]["median"]
+        how = run["params"].get("how") or run["param"]
+        medians.setdefault(run["group"], {})[how] = run["stats"]["median"]
     rows = {
         f"{group}, against {peer}": f"{times['ours'] / times[peer]:.2g}"
         for group, times in medians.items()

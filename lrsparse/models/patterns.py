@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from lrsparse.training import find_device, random_orthonormal
@@ -167,6 +167,13 @@ class OneLayer(nn.Module):
     def forward(self, tokens: Float[Tensor, "n L d"], weights: Float[Tensor, "n L"] | None = None) -> Tensor:
         hidden = self.hidden(tokens, weights)
         return (hidden.mean(1) if weights is None else torch.einsum("nl,nlm->nm", weights, hidden)) @ self.a
+
+    def keep(self, neurons: Bool[Tensor, " m"]) -> "OneLayer":
+        """A smaller network with these neurons only: rows of ``W_O`` and entries of ``a``, which is not rescaled."""
+        if neurons.dtype != torch.bool or neurons.shape != (len(self.W_O),):
+            got = f"{neurons.dtype} {tuple(neurons.shape)}"
+            raise ValueError(f"neurons must hold one bool for each of {len(self.W_O)} rows of W_O, got {got}")
+        return type(self)(self.W_Q, self.W_K, self.W_V, self.W_O.detach()[neurons], self.a[neurons])
 
 
 def start(
