@@ -2,9 +2,9 @@
 
 import json
 import os
-import time
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 

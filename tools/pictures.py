@@ -4,13 +4,17 @@ import re
 import sys
 from pathlib import Path
 
-PICTURES = {"first-look": ("book/low_rank/low_rank_updates.html", "book/_static/first-look.png")}
+PICTURES = {
+    "first-look": ("book/low_rank/low_rank_updates.html", "book/_static/first-look.png"),
+    "first-look-pruning": ("book/low_rank/pruning.html", "book/_static/first-look-pruning.png"),
+}
 
 
 def built(root: Path, tag: str) -> Path:
     """The picture that the cell with this tag made, in the built site."""
     page = root / "_build/html" / PICTURES[tag][0]
-    found = re.search(rf'tag_{tag}\b.*?<img[^>]*?src="([^"]+\.png)"', page.read_text(encoding="utf-8"), re.DOTALL)
+    picture = rf'tag_{tag}(?![\w-]).*?<img[^>]*?src="([^"]+\.png)"'
+    found = re.search(picture, page.read_text(encoding="utf-8"), re.DOTALL)
     if not found:
         raise ValueError(f"{page.name} has no picture from a cell tagged {tag}")
     return (page.parent / found[1]).resolve()
