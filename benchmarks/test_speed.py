@@ -62,6 +62,18 @@ def test_gradients(benchmark: Any, how: str) -> None:
     benchmark(ours if how == "ours" else autograd)
 
 
+@pytest.mark.benchmark(group="One training step on 8 samples of 1,000 tokens, by counts")
+@pytest.mark.parametrize("inputs", ["ours", "one row per token"])
+def test_counts(benchmark: Any, inputs: str) -> None:
+    task, n = PatternTask(M=20, L=1000, noise=0), 8
+    model, (tokens, labels, which) = start(task.M, seeded()), task.sample(n, seeded())
+    weights = torch.nn.functional.one_hot(which, task.M).float().mean(1)
+    patterns = task.patterns.expand(n, -1, -1)
+    torch.testing.assert_close(model(patterns, weights), model(tokens), atol=1e-5, rtol=1e-4)
+    run: Callable[[], Tensor] = (lambda: model(patterns, weights)) if inputs == "ours" else (lambda: model(tokens))
+    benchmark(lambda: hinge(run(), labels).backward())
+
+
 @pytest.mark.benchmark(group="Leading 4 directions of a 400 x 200 matrix")
 @pytest.mark.parametrize("how", ["ours", "torch.svd_lowrank"])
 def test_row_space(benchmark: Any, how: str) -> None:

@@ -107,6 +107,34 @@ class PatternTask:
         order = torch.rand(len(here), rest, generator=generator).argsort(dim=1)
         return 2 * self.K + order.gather(1, (here.cumsum(1) - 1).clamp(min=0) % rest)
 
+    def sample_weights(self, n: int, generator: torch.Generator) -> tuple[Float[Tensor, "n M"], Float[Tensor, " n"]]:
+        """Shares of the patterns and labels of ``n`` samples without noise; the cost does not grow with ``L``.
+
+        The law is that of :meth:`sample` with noise 0, tokens counted; only for random counts, one pattern a class.
+        Source: chapter *Attention concentration*.
+        """
+        if n < 1:
+            raise ValueError(f"n must be at least 1, got {n}")
+        if self.counts != "random" or self.together:
+            raise ValueError(f'counts must be "random" and together False, got {self.counts!r} and {self.together}')
+
+        def draw(of: Tensor, share: float) -> Tensor:  # how many of so many tokens have a property of this share
+            return torch.binomial(of, torch.full_like(of, min(share, 1.0)), generator=generator)
+
+        own, confusion = torch.zeros(2, n)
+        while (tied := own <= confusion).any():
+            own[tied] = draw(torch.full((int(tied.sum()),), float(self.L)), self.alpha_own)
+            confusion[tied] = draw(self.L - own[tied], self.alpha_confusion / max(1 - self.alpha_own, 1e-12))
+        counts, left = torch.zeros(n, self.M), self.L - own - confusion
+        for j in range(2 * self.K, self.M):
+            counts[:, j] = draw(left, 1 / (self.M - j))
+            left = left - counts[:, j]
+        labels, sample = torch.randint(0, 2, (n,), generator=generator) * 2 - 1, torch.arange(n)
+        first = torch.where(labels > 0, 0, self.K)  # index of the first pattern of the own class
+        counts[sample, first + torch.randint(0, self.K, (n,), generator=generator)] = own
+        counts[sample, self.K - first + torch.randint(0, self.K, (n,), generator=generator)] = confusion
+        return counts / self.L, labels.to(counts.dtype)
+
     def population(self, dtype: torch.dtype = torch.float64) -> tuple[Float[Tensor, "n M"], Float[Tensor, " n"]]:
         """The noise-free inputs of infinite length, all equally likely: weights over the patterns and labels.
 

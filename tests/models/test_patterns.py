@@ -166,6 +166,51 @@ def test_bad_sample_size() -> None:
         PatternTask().sample(0, generator())
 
 
+@FEW
+@given(task=tasks(counts="random", together=False), seed=SEEDS)
+def test_sampled_weights_are_counts_with_the_right_majority(task: PatternTask, seed: int) -> None:
+    weights, labels = task.sample_weights(16, generator(seed))
+    counts = weights * task.L
+    torch.testing.assert_close(counts, counts.round(), atol=1e-4, rtol=0)
+    torch.testing.assert_close(weights.sum(1), torch.ones(16))
+    voting = counts[:, : 2 * task.K].unflatten(1, (2, task.K))
+    assert (weights >= 0).all() and ((voting > 0.5).sum(2) <= 1).all()
+    plus, minus = voting.sum(2).unbind(1)
+    assert torch.equal(torch.sign(plus - minus), labels)
+
+
+def test_sampled_weights_have_the_law_of_counted_tokens() -> None:
+    """Means, second moments, and how often each number of own tokens occurs."""
+    task, n = PatternTask(M=7, K=2, L=6, alpha_own=0.35, alpha_confusion=0.2, noise=0), 40_000
+    _, signs, which = task.sample(n, generator())
+    counted = torch.nn.functional.one_hot(which, task.M).double().mean(1)
+    drawn, labels = task.sample_weights(n, generator(1))
+    for sign in (-1, 1):
+        mine, theirs = drawn[labels == sign].double(), counted[signs == sign]
+        torch.testing.assert_close(mine.mean(0), theirs.mean(0), atol=5e-3, rtol=0)
+        torch.testing.assert_close(mine.T.cov(), theirs.T.cov(), atol=2e-3, rtol=0)
+        own = [(w[:, : task.K] if sign > 0 else w[:, task.K : 2 * task.K]).sum(1) * task.L for w in (mine, theirs)]
+        shares = [torch.bincount(each.round().long(), minlength=7) / len(each) for each in own]
+        torch.testing.assert_close(shares[0], shares[1], atol=0.015, rtol=0)
+
+
+def test_sampled_weights_extreme_shares_and_generator() -> None:
+    only_own = PatternTask(M=5, L=50, alpha_own=1.0, alpha_confusion=0.0)
+    weights, labels = only_own.sample_weights(8, generator())
+    assert torch.equal(weights[:, :2], torch.stack([labels > 0, labels < 0], 1).float())
+    assert torch.equal(weights, only_own.sample_weights(8, generator())[0])
+    assert PatternTask(L=10**6).sample_weights(3, generator())[0].sum() == pytest.approx(3)
+
+
+@pytest.mark.parametrize(
+    ("argument", "changes", "n"),
+    [("n", {}, 0), ("counts", {"counts": "equal"}, 1), ("together", {"together": True}, 1)],
+)
+def test_bad_sampled_weights(argument: str, changes: dict[str, Any], n: int) -> None:
+    with pytest.raises(ValueError, match=rf"\b{argument}\b"):
+        PatternTask(**changes).sample_weights(n, generator())
+
+
 # the network
 
 
@@ -209,6 +254,19 @@ def test_weight_zero_is_an_absent_token() -> None:
     X = torch.randn(1, 3, 4, generator=g, dtype=torch.float64)
     weights = torch.tensor([[0.5, 0.5, 0.0]], dtype=torch.float64)
     torch.testing.assert_close(model(X, weights), model(X[:, :2]), atol=1e-14, rtol=0)
+
+
+@pytest.mark.parametrize("L", [3, 200])
+def test_gradients_see_counts_only(L: int) -> None:
+    """Absent patterns included, whose weight is zero: no gradient is NaN."""
+    task, model = PatternTask(M=6, L=L, alpha_own=0.5, noise=0), network(3, d=6)
+    tokens, labels, which = task.sample(4, generator())
+    weights = torch.nn.functional.one_hot(which, task.M).double().mean(1)
+    assert L > 3 or (weights == 0).any()
+    inputs = ((tokens.double(),), (task.patterns.double().expand(4, -1, -1), weights))
+    sides = [torch.autograd.grad(hinge(model(*each), labels.double()), list(model.parameters())) for each in inputs]
+    for literal, counted in zip(*sides, strict=True):
+        torch.testing.assert_close(counted, literal, atol=1e-12, rtol=0)
 
 
 def test_several_outputs_and_a_fixed_read_out() -> None:
