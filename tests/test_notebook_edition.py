@@ -270,6 +270,62 @@ def test_install_cell_judges_the_version(book: Book, capsys: pytest.CaptureFixtu
     assert "torch" not in install and "numpy" not in install
 
 
+EXTRAS = """[project.optional-dependencies]
+real = ["numpy>=1.26", "no-such-package>=4"]
+there = ["numpy", "ipykernel>=6"]
+"""
+
+
+def install_cell(book: MiniBook, extra: str) -> str:
+    """The install cell of a chapter whose first lines name this extra."""
+    book.write("pyproject.toml", EXTRAS)
+    book.edit("book/low_rank/first.md", "kernelspec:", f"extra: {extra}\nkernelspec:")
+    page = PlainText(Book(book.root), book.root / "book/low_rank/first.md")
+    return str(notebook_edition.opening(page)[1]["source"])
+
+
+def test_a_chapter_without_an_extra_keeps_its_install_cell(book: Book) -> None:
+    install = notebook_edition.opening(PlainText(book, book.root / "book/low_rank/first.md"))[1]["source"]
+    assert install.splitlines()[1:6] == [
+        "try:",
+        "    import lrsparse",
+        "except ImportError:",
+        f'    %pip install -q "lrsparse @ {book.archive}"',
+        "    import lrsparse",
+    ]
+
+
+def test_install_cell_asks_for_the_extra_of_its_chapter(mini_book: Callable[[], MiniBook]) -> None:
+    """Not only for the package, which imports without it: installed where one of its packages is missing."""
+    from IPython.core.interactiveshell import InteractiveShell
+
+    for extra, asked in (("real", 1), ("there", 0)):
+        install = install_cell(mini_book(), extra)
+        assert f'%pip install -q "lrsparse[{extra}] @ https://github.com/' in install
+        calls: list[str] = []
+        shell = InteractiveShell()
+        shell.register_magic_function(calls.append, magic_name="pip")
+        shell.run_cell(install).raise_error()
+        assert len(calls) == asked
+
+
+@pytest.mark.parametrize("extra", ["rael", "", "[real]"])
+def test_an_unknown_extra_is_refused(mini_book: Callable[[], MiniBook], extra: str) -> None:
+    with pytest.raises(ValueError, match=r"first\.md:1: extra must be one of \['real', 'there'\] in pyproject"):
+        install_cell(mini_book(), extra)
+
+
+def test_the_head_of_a_chapter_survives_its_extra(mini_book: Callable[[], MiniBook]) -> None:
+    """The site builds without a warning, and the notebook has the kernel that every notebook has."""
+    book = mini_book()
+    install_cell(book, "there")
+    result = book.build()
+    assert result.returncode == 0, result.log
+    notebook = nbformat.reads(notebook_edition.convert(Book(book.root), book.root / "book/low_rank/first.md"), 4)
+    assert notebook.metadata == notebook_edition.METADATA
+    assert "extra" not in (book.html / "book/low_rank/first.html").read_text()
+
+
 def test_steps(mini_book: Callable[[], MiniBook]) -> None:
     """Missing, written, edited by hand, without a source, and changed since the build."""
     root = mini_book().root

@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import lrsparse
+from book._ext.notebook_edition import declared_extra, required_by
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -81,20 +82,46 @@ def test_the_version_of_the_book_stands_once_everywhere() -> None:
     assert copies == [lrsparse.__version__] * 3
 
 
-def imported_modules() -> set[str]:
-    """First names of all that the package and the chapters' cells import."""
-    cells = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```", re.S | re.M)
-    code = [path.read_text() for path in (ROOT / "lrsparse").rglob("*.py")]
-    for chapter in (ROOT / "book").rglob("*.md"):
-        code += cells.findall(chapter.read_text())
-    return set(re.findall(r"^\s*(?:import|from) (\w+)", "\n".join(code), re.M))
+CHAPTERS = sorted((ROOT / "book").rglob("*.md"))
+
+
+def imported_modules(code: str) -> set[str]:
+    """First names of all that this code imports."""
+    return set(re.findall(r"^\s*(?:import|from) (\w+)", code, re.M))
+
+
+def distributions_of(modules: set[str]) -> set[str]:
+    found = metadata.packages_distributions()
+    third_party = modules - sys.stdlib_module_names - {"lrsparse"}
+    return {str(canonicalize_name(found[name][0])) for name in third_party}
+
+
+def cells(chapter: str) -> str:
+    return "\n".join(re.findall(r"^```\{code-cell\}[^\n]*\n(.*?)^```", chapter, re.S | re.M))
+
+
+def strange_imports(chapter: str) -> set[str]:
+    """What a chapter imports beyond the requirements of the package and of the extra that it declares."""
+    allowed = {Requirement(line).name for line in PROJECT["dependencies"]}
+    allowed.update(required_by(ROOT, declared_extra(chapter)))
+    return distributions_of(imported_modules(cells(chapter))) - {str(canonicalize_name(name)) for name in allowed}
 
 
 def test_what_a_notebook_imports_is_what_the_package_requires() -> None:
-    distributions = metadata.packages_distributions()
-    third_party = imported_modules() - sys.stdlib_module_names - {"lrsparse"}
-    needed = {canonicalize_name(distributions[name][0]) for name in third_party}
-    assert needed == {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
+    texts = {path: path.read_text(encoding="utf8") for path in CHAPTERS}
+    assert {path.name: strange_imports(text) for path, text in texts.items() if strange_imports(text)} == {}
+    code = [path.read_text() for path in (ROOT / "lrsparse").rglob("*.py")] + [cells(text) for text in texts.values()]
+    needed = distributions_of(imported_modules("\n".join(code)))
+    lines = PROJECT["dependencies"] + [
+        line for extra in set(map(declared_extra, texts.values())) - {""} for line in EXTRAS[extra]
+    ]
+    assert needed == {canonicalize_name(Requirement(line).name) for line in lines}
+
+
+def test_an_import_that_no_requirement_or_extra_allows_is_red() -> None:
+    cell = "```{code-cell} ipython3\nimport torch, json\nfrom transformers import AutoModel\n```\n"
+    assert strange_imports(cell) == {"transformers"}
+    assert strange_imports("---\nextra: real\n---\n" + cell) == set()
 
 
 # -- the address ------------------------------------------------------------------------------------------------------

@@ -11,12 +11,15 @@ import hashlib
 import html
 import re
 import sys
+import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import yaml
 from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # of a script Python knows the folder only
@@ -33,19 +36,42 @@ INSTALL = """\
 #@title Install lrsparse (does nothing where it is there already)
 try:
     import lrsparse
-except ImportError:
-    %pip install -q "lrsparse @ {archive}"
+{check}except ImportError:
+    %pip install -q "lrsparse{extra} @ {archive}"
     import lrsparse
 
 if tuple(int(part) for part in lrsparse.__version__.split(".")[:2]) < ({major}, {minor}):
     raise ImportError(f"needs lrsparse {major}.{minor} or newer, found {{lrsparse.__version__}}: uninstall it, restart")
 print("lrsparse", lrsparse.__version__)"""
+# The package imports without its extra, so a chapter that needs one asks for these packages by name.
+CHECK_EXTRA = """\
+    from importlib.metadata import version  # raises an ImportError for what is not there
+
+    for name in {packages}:
+        version(name)
+"""
 
 
 def chapters(root: Path) -> list[Path]:
     """The pages below the parts of the book that hold code cells."""
     pages = sorted((root / "book").glob("[!_.]*/*.md"))
     return [page for page in pages if is_myst_markdown_notebook(page.read_text(encoding="utf8"))]
+
+
+def declared_extra(text: str) -> str:
+    """The optional extra that a chapter with the source `text` names under `extra` in its first lines, or nothing."""
+    head = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
+    return str((yaml.safe_load(head[1]) if head else {}).get("extra", ""))
+
+
+def required_by(root: Path, extra: str) -> list[str]:
+    """Names of the packages that an optional extra of pyproject.toml asks for; none without an extra."""
+    if not extra:
+        return []
+    extras = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf8"))["project"]["optional-dependencies"]
+    if extra not in extras:
+        raise ValueError(f"extra must be one of {sorted(extras)} in pyproject.toml, got {extra!r}")
+    return [Requirement(line).name for line in extras[extra]]
 
 
 def convert(book: Book, path: Path) -> str:
@@ -95,7 +121,18 @@ def opening(page: PlainText) -> list[dict[str, Any]]:
     found = re.search(r'^__version__ = "(\d+)\.(\d+)', package, re.MULTILINE)
     if not found:
         raise ValueError('lrsparse/__init__.py must hold a line __version__ = "<major>.<minor>..."')
-    install = INSTALL.format(archive=page.book.archive, major=found[1], minor=found[2])
+    extra = declared_extra(page.path.read_text(encoding="utf8"))
+    try:
+        packages = required_by(page.book.root, extra)
+    except ValueError as error:
+        page.fail(1, str(error))
+    install = INSTALL.format(
+        archive=page.book.archive,
+        major=found[1],
+        minor=found[2],
+        extra=f"[{extra}]" if extra else "",
+        check=CHECK_EXTRA.format(packages=packages) if packages else "",
+    )
     return identified(page.book, [markdown(f"{made}\n\n{rendered}"), code_cell(install, folded=True)])
 
 
