@@ -30,13 +30,15 @@ def sgd(
     loss: Callable[[Tensor, Tensor], Tensor] = hinge,
 ) -> Iterator[tuple[int, float]]:
     """Plain SGD: ``draw()`` returns (inputs of the model, labels); yields (steps done, loss before the step)."""
-    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
     for step in range(1, steps + 1):
         inputs, labels = draw()
         value = loss(model(*inputs), labels)
-        optimizer.zero_grad()
+        model.zero_grad()
         value.backward()
-        optimizer.step()
+        with torch.no_grad():
+            for W in model.parameters():
+                if W.grad is not None:  # frozen, or not used
+                    W.add_(W.grad, alpha=-lr)
         yield step, value.item()
 
 
