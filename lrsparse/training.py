@@ -37,7 +37,7 @@ def sgd(
         value.backward()
         with torch.no_grad():
             for W in model.parameters():
-                if W.grad is not None:  # frozen, or not used
+                if W.grad is not None:  # it is None where W is frozen or not used
                     W.add_(W.grad, alpha=-lr)
         yield step, value.item()
 
