@@ -61,10 +61,10 @@ class OneHeadSelector(nn.Module):
 
 
 def frames(n: int, T: int, d_e: int, generator: torch.Generator) -> Float[Tensor, "n T d_e"]:
-    """``n`` lists of ``T`` orthonormal encodings (rows), each uniformly distributed (Haar)."""
+    """``n`` lists of ``T <= d_e`` orthonormal encodings (rows), each list uniformly distributed (Haar), float32."""
     if not 1 <= T <= d_e:
         raise ValueError(f"T orthonormal encodings need 1 <= T <= d_e, got T={T}, d_e={d_e}")
-    precision = torch.float32 if 2 * T <= d_e else torch.float64
+    precision = torch.float32 if d_e >= 2 * T else torch.float64  # a nearly square G is ill-conditioned
     G = torch.randn(n, T, d_e, generator=generator, dtype=precision)
     # Gram-Schmidt of all n at once: if L L^T = G G^T, the rows of L^-1 G are orthonormal
     return torch.linalg.solve_triangular(torch.linalg.cholesky(G @ G.mT), G, upper=False).float()
@@ -72,22 +72,30 @@ def frames(n: int, T: int, d_e: int, generator: torch.Generator) -> Float[Tensor
 
 def signs(n: int, T: int, d_e: int, generator: torch.Generator) -> Float[Tensor, "n T d_e"]:
     """``n`` lists of ``T`` encodings with independent fair entries ``+-1/sqrt(d_e)``: orthonormal only on average."""
+    if min(n, T, d_e) < 1:
+        raise ValueError(f"n, T and d_e must be at least 1, got {n}, {T} and {d_e}")
     return (2.0 * torch.randint(0, 2, (n, T, d_e), generator=generator) - 1) / d_e**0.5
 
 
-def chosen_mass(C: float | np.ndarray, T: int, q: int) -> np.ndarray:
+def chosen_mass(C: float | np.ndarray, T: int | np.ndarray, q: int) -> np.ndarray:
     """Attention ``P`` on the ``q`` chosen of ``T`` tokens if their scores exceed the others' by ``C``."""
-    return q / (q + (T - q) * np.exp(-np.asarray(C, dtype=float)))
+    if not 1 <= q < np.min(T):
+        raise ValueError(f"q must satisfy 1 <= q < T, got q={q}, T={T}")
+    odds = np.log(q / (np.asarray(T, dtype=float) - q)) + np.asarray(C, dtype=float)
+    return 0.5 + 0.5 * np.tanh(odds / 2)  # the logistic function, without overflow
 
 
-def loss(alpha: float | np.ndarray, C: float | np.ndarray, T: int, q: int) -> np.ndarray:
-    """Normalised loss ``E|f - target|^2 / (d/q)`` of ``V = [alpha I, 0]``, ``W = diag(0, C I)``, orthonormal encodings."""
+def loss(alpha: float | np.ndarray, C: float | np.ndarray, T: int | np.ndarray, q: int) -> np.ndarray:
+    """Normalised loss ``E|f - target|^2 / (d/q)`` at ``V = [alpha I, 0]``, ``W = diag(0, C I)``.
+
+    For orthonormal encodings of length 1; zero as an answer costs 1. Derived in chapter *Token selection*.
+    """
     P = chosen_mass(C, T, q)
-    return (1 - alpha * P) ** 2 + q * alpha**2 * (1 - P) ** 2 / (T - q)
+    return (1 - alpha * P) ** 2 + q * alpha**2 * (1 - P) ** 2 / (np.asarray(T) - q)
 
 
 def velocity(alpha: float, C: float, T: int, q: int, ratio: float) -> tuple[float, float]:
-    """Right side of the gradient flow of the two scalars; ``ratio = d / kappa``, chapter *Token selection*."""
+    """Right side of the gradient flow of the two scalars, ``ratio = d / kappa``; derived in chapter *Token selection*."""
     P = q / (q + (T - q) * np.exp(-C))
     rest = 1 - P
     drive = 1 / q - alpha * (P / q - rest / (T - q))
@@ -97,8 +105,11 @@ def velocity(alpha: float, C: float, T: int, q: int, ratio: float) -> tuple[floa
 def width_bound(m: int, T: int, q: int, d: int) -> float:
     """Least normalised loss of any function of ``m`` linear forms of the tokens and of the chosen subset.
 
-    Holds for fully connected nets of every depth whose first layer has ``m`` units. Proved in the chapter.
+    Holds for fully connected nets of every depth whose first layer has ``m`` units. Proved in chapter
+    *Token selection*.
     """
     if m < 0:
         raise ValueError(f"m must be non-negative, got {m}")
+    if not 1 <= q < T:
+        raise ValueError(f"q must satisfy 1 <= q < T, got q={q}, T={T}")
     return 1 - m / d * q / T if m < d else max(0.0, 1 - m / (T * d)) * (T - q) / (T - 1)
