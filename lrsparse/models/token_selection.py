@@ -52,10 +52,14 @@ class OneHeadSelector(nn.Module):
         self.W = nn.Parameter(torch.zeros(d + d_e, d + d_e))
 
     def forward(
-        self, tokens: Float[Tensor, "n T d"], chosen: Float[Tensor, "n T"], encodings: Float[Tensor, "n T d_e"]
+        self,
+        tokens: Float[Tensor, "n T d"],
+        chosen: Float[Tensor, "n T"],
+        encodings: Float[Tensor, "n T d_e"],
     ) -> Float[Tensor, "n d"]:
         Z = torch.cat([tokens, encodings], dim=-1)
-        z_query = torch.cat([torch.zeros_like(tokens[:, 0]), torch.einsum("nte,nt->ne", encodings, chosen)], dim=-1)
+        e_y = torch.einsum("nte,nt->ne", encodings, chosen)
+        z_query = torch.cat([torch.zeros_like(tokens[:, 0]), e_y], dim=-1)
         attention = torch.softmax(torch.einsum("nti,ni->nt", Z, z_query @ self.W.T), dim=-1)
         return torch.einsum("nti,nt->ni", Z, attention) @ self.V.T
 
@@ -95,7 +99,7 @@ def loss(alpha: float | np.ndarray, C: float | np.ndarray, T: int | np.ndarray, 
 
 
 def velocity(alpha: float, C: float, T: int, q: int, ratio: float) -> tuple[float, float]:
-    """Right side of the gradient flow of the two scalars, ``ratio = d / kappa``; derived in chapter *Token selection*."""
+    """Right side of the gradient flow of the two scalars, ``ratio = d / kappa`` (chapter *Token selection*)."""
     P = q / (q + (T - q) * np.exp(-C))
     rest = 1 - P
     drive = 1 / q - alpha * (P / q - rest / (T - q))
