@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class ContextualBigram:
-    """``T`` tokens and a last one, ``k``, from ``mu``; then a position ``t ~ Q[:, k]`` and the next token ``~ P[:, x_t]``.
+    """``T`` tokens and a last one ``k``, all from ``mu``; a position ``t ~ Q[:, k]``; the next token ``~ P[:, x_t]``.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def batch_gradients(
 
 
 def random_bigram(N: int, T: int, q: int, temperature: float, generator: torch.Generator) -> ContextualBigram:
-    """Columns of P: softmax of ``temperature`` times Gaussians; columns of Q: ``q`` equal entries at random positions."""
+    """Columns of P: softmax of ``temperature`` times Gaussians; of Q: ``q`` equal entries at random positions."""
     if N < 2 or not 1 <= q <= T:
         raise ValueError(f"N must be at least 2 and q between 1 and T, got N={N}, q={q}, T={T}")
     P = torch.softmax(temperature * torch.randn(N, N, generator=generator, dtype=torch.float64), dim=0)
