@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,6 +105,12 @@ def test_notebook_alone(
     assert [path.name for path in folder.iterdir()] == [notebook.name], "cells leave no files behind"
     problems = gates.same_numbers(ROOT, notebook.relative_to(ROOT).with_suffix("").as_posix(), result.nb)
     assert not problems, "\n".join(problems)
+
+
+def test_the_wheel_holds_the_texts(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as packed:
+        for text in (ROOT / "lrsparse/texts").iterdir():
+            assert packed.read(f"lrsparse/texts/{text.name}") == text.read_bytes()
 
 
 def test_the_package_is_the_wheel_alone(python: Path, tmp_path: Path) -> None:

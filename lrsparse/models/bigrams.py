@@ -1,12 +1,15 @@
 """Next tokens that follow one of a few earlier positions, and the linear attention ``V X a^(k)`` that learns them."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import resources
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+ALPHABET = " abcdefghilmnoprstuwy*"  # the star stands for j, k, q, v, x and z, the rarest letters
 
 @dataclass(frozen=True)
 class ContextualBigram:
@@ -123,6 +126,18 @@ def random_bigram(N: int, T: int, q: int, temperature: float, generator: torch.G
     P = torch.softmax(temperature * torch.randn(N, N, generator=generator, dtype=torch.float64), dim=0)
     order = torch.rand(T, N, generator=generator).argsort(dim=0)
     return ContextualBigram(P, (order < q).double() / q)
+
+
+def letters(name: str) -> Int[Tensor, " n"]:
+    """One of the two texts of the package as indices into ``ALPHABET``; whatever is no letter becomes one space.
+
+    Source: ``"genesis"`` (King James Version) and ``"opticks"`` (Newton), see ``lrsparse/texts/README.md``.
+    """
+    if name not in ("genesis", "opticks"):
+        raise ValueError(f'name must be "genesis" or "opticks", got {name!r}')
+    text = resources.files("lrsparse").joinpath("texts", f"{name}.txt").read_text(encoding="utf-8")
+    text = re.sub("[^a-z]+", " ", text.lower().replace("æ", "ae")).strip() + " "
+    return torch.tensor([ALPHABET.index(c) for c in re.sub("[jkqvxz]", "*", text)])
 
 
 def _draw(laws: Float[Tensor, "outcomes cases"], case: Int[Tensor, " n"], generator: torch.Generator) -> Tensor:
