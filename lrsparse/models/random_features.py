@@ -72,23 +72,29 @@ class RandomMLP:
         return (z @ self.G.T / (tokens.shape[1] + 1) ** 0.5).relu() / len(self.G) ** 0.5
 
 
+def solve_shifted(
+    A: Float[Tensor, "n n"], b: Float[Tensor, "n targets"], ridges: Sequence[float]
+) -> Float[Tensor, "ridges n targets"]:
+    """``(A + ridge I)^-1 b`` for every ridge, from one factorisation of the positive semidefinite ``A``."""
+    if A.ndim != 2 or A.shape[0] != A.shape[1] or b.ndim != 2 or len(b) != len(A):
+        raise ValueError(f"A must be square and b have as many rows, got {tuple(A.shape)} and {tuple(b.shape)}")
+    if not ridges or not all(0 < ridge < inf for ridge in ridges):
+        raise ValueError(f"ridges must be positive numbers, got {list(ridges)}")
+    L, U = torch.linalg.eigh(A)
+    seen = U.T @ b
+    return U @ torch.stack([seen / (L.clamp(min=0) + ridge)[:, None] for ridge in ridges])
+
+
 def ridge_path(
     features: Float[Tensor, "n p"], labels: Float[Tensor, "n targets"], ridges: Sequence[float]
 ) -> Float[Tensor, "ridges p targets"]:
-    """Minimisers of ``|features w - y|^2 + ridge |w|^2`` for all labels and all ridges, from one factorisation.
-
-    Of ``features^T features``, or where that is larger of ``features features^T`` (the dual problem).
-    """
+    """Minimisers of ``|features w - y|^2 + ridge |w|^2`` for all labels and ridges; dual where ``n < p``."""
     n, p = features.shape
-    if labels.shape[:1] != (n,) or labels.ndim != 2:
+    if labels.ndim != 2 or len(labels) != n:
         raise ValueError(f"labels must have shape ({n}, targets), got {tuple(labels.shape)}")
-    if not ridges or not all(0 < ridge < inf for ridge in ridges):
-        raise ValueError(f"ridges must be positive numbers, got {list(ridges)}")
-    left = features if n < p else features.T @ features
-    L, U = torch.linalg.eigh(features @ features.T if n < p else left)
-    seen = U.T @ (labels if n < p else features.T @ labels)
-    found = U @ torch.stack([seen / (L.clamp(min=0) + ridge)[:, None] for ridge in ridges])
-    return features.T @ found if n < p else found
+    if n < p:
+        return features.T @ solve_shifted(features @ features.T, labels, ridges)
+    return solve_shifted(features.T @ features, features.T @ labels, ridges)
 
 
 def arc_cosine(rho: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:

@@ -18,6 +18,7 @@ from lrsparse.models.random_features import (
     harmonics,
     mlp_kernel,
     ridge_path,
+    solve_shifted,
     sphere_rule,
 )
 
@@ -174,6 +175,12 @@ def test_ridge_path_with_equal_rows() -> None:
 def test_bad_ridge_problems(argument: str, labels: tuple[int, ...], ridges: list[float]) -> None:
     with pytest.raises(ValueError, match=f"{argument} must"):
         ridge_path(normal(4, 3), normal(*labels), ridges)
+
+
+@pytest.mark.parametrize(("A", "b"), [((3, 2), (3, 1)), ((3, 3), (2, 1)), ((3, 3), (3,))])
+def test_bad_shifted_problems(A: tuple[int, ...], b: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="A must"):
+        solve_shifted(normal(*A), normal(*b), [1.0])
 
 
 # the sphere
