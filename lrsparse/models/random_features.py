@@ -98,7 +98,7 @@ def ridge_path(
 
 
 def arc_cosine(rho: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-    """``E relu(g) relu(g')`` for standard Gaussians of correlation ``rho``; Cho and Saul 2009."""
+    """``E relu(g) relu(g')`` for standard Gaussians of correlation ``rho``; derived in the chapter."""
     rho = rho.clamp(-1, 1)
     return ((1 - rho.square()).sqrt() + (pi - rho.acos()) * rho) / (2 * pi)
 
