@@ -82,7 +82,8 @@ def solve_shifted(
         raise ValueError(f"ridges must be positive numbers, got {list(ridges)}")
     L, U = torch.linalg.eigh(A)
     seen = U.T @ b
-    return U @ torch.stack([seen / (L.clamp(min=0) + ridge)[:, None] for ridge in ridges])
+    found = torch.stack([seen / (L.clamp(min=0) + ridge)[:, None] for ridge in ridges])
+    return torch.einsum("ij,rjt->rit", U, found)  # one product for all ridges, where U @ found makes many
 
 
 def ridge_path(
@@ -93,7 +94,7 @@ def ridge_path(
     if labels.ndim != 2 or len(labels) != n:
         raise ValueError(f"labels must have shape ({n}, targets), got {tuple(labels.shape)}")
     if n < p:
-        return features.T @ solve_shifted(features @ features.T, labels, ridges)
+        return torch.einsum("np,rnt->rpt", features, solve_shifted(features @ features.T, labels, ridges))
     return solve_shifted(features.T @ features, features.T @ labels, ridges)
 
 
