@@ -13,6 +13,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.nn.utils import prune
 
 from lrsparse.models.patterns import OneLayer, PatternTask, gradients_at_uniform_attention, start
+from lrsparse.models.random_features import ridge_path
 from lrsparse.pruning import keep_mask, remove_neurons
 from lrsparse.spectrum import low_rank, row_space
 from lrsparse.training import hinge, over_seeds, random_orthonormal
@@ -170,3 +171,27 @@ def test_removed_neurons(benchmark: Any, how: str, share: float) -> None:
     layers = small if how == "ours" else (first, second)
     with torch.no_grad():
         benchmark.pedantic(lambda: layers[1](layers[0](x).relu()), rounds=60, warmup_rounds=5)
+
+
+@pytest.mark.benchmark(group="Ridge regression, 9 strengths, 500 samples of 3,000 features")
+@pytest.mark.parametrize("how", ["ours", "a solve for each strength", "a dual solve for each strength"])
+def test_ridge_path(benchmark: Any, how: str) -> None:
+    """One factorisation of the smaller Gram matrix for all strengths."""
+    n, p, ridges = 500, 3000, [10.0**-k for k in range(9)]
+    features, y = (
+        torch.randn(n, p, generator=seeded(), dtype=torch.float64),
+        torch.randn(n, 1, generator=seeded(1), dtype=torch.float64),
+    )
+
+    def solves() -> Tensor:
+        gram, seen, one = features.T @ features, features.T @ y, torch.eye(p, dtype=torch.float64)
+        return torch.stack([torch.linalg.solve(gram + ridge * one, seen) for ridge in ridges])
+
+    def dual_solves() -> Tensor:
+        gram, one = features @ features.T, torch.eye(n, dtype=torch.float64)
+        return torch.stack([features.T @ torch.linalg.solve(gram + ridge * one, y) for ridge in ridges])
+
+    ways = {"ours": lambda: ridge_path(features, y, ridges), "a solve for each strength": solves}
+    ways |= {"a dual solve for each strength": dual_solves}
+    torch.testing.assert_close(ways["ours"](), dual_solves(), atol=1e-10, rtol=1e-8)
+    benchmark.pedantic(ways[how], rounds=2 if how == "a solve for each strength" else 5)
