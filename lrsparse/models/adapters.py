@@ -184,7 +184,8 @@ def attach(
     for name, adapter in made.items():
         adapter.was_trainable = linear[name].weight.requires_grad
         linear[name].weight.requires_grad_(False)
-        parametrize.register_parametrization(linear[name], "weight", adapter.train(linear[name].training))
+        adapter.train(linear[name].training)
+        parametrize.register_parametrization(linear[name], "weight", adapter, unsafe=True)  # no trial run
     return made
 
 
