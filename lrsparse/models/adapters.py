@@ -156,7 +156,55 @@ def pissa(
     return LowRank(U * root, root[:, None] * Vh, alpha=alpha, rank_stabilised=rank_stabilised, subtract=True)
 
 
-KINDS: dict[str, Callable[..., Adapter]] = {"lora": lora, "pissa": pissa}
+class Framed(Adapter):
+    """``left M right`` between two frozen frames: ``M = diag(delta)``, or with ``square`` the whole of ``M``; start 0.
+
+    ``delta`` holds offsets: on singular frames the singular values are ``s + delta``. The frames are part of
+    :func:`state`, since numbers without them mean nothing where singular values are equal or nearly so.
+    """
+
+    def __init__(self, left: Float[Tensor, "out r"], right: Float[Tensor, "r in"], *, square: bool = False) -> None:
+        super().__init__()
+        if left.ndim != 2 or right.ndim != 2 or left.shape[1] != len(right):
+            raise ValueError(f"left, right must have shapes (out, r), (r, in), got {left.shape}, {right.shape}")
+        self.left: Tensor
+        self.right: Tensor
+        self.register_buffer("left", left.detach().clone())
+        self.register_buffer("right", right.detach().clone())
+        self.delta = nn.Parameter(left.new_zeros((len(right),) * (2 if square else 1)))
+
+    def update(self) -> Float[Tensor, "out in"]:
+        return (self.left @ self.delta if self.delta.ndim == 2 else self.left * self.delta) @ self.right
+
+
+def svfit(
+    W: Float[Tensor, "out in"],
+    r: int,
+    *,
+    directions: Literal["principal", "minor", "random"] = "principal",
+    generator: torch.Generator | None = None,
+) -> Framed:
+    """``U diag(delta) V^T``: ``r`` singular values train, the largest, the smallest, or (with ``generator``) any ``r``.
+
+    Source: Sun et al. 2024 (arXiv 2409.05926), who train ``s + delta``; chapter *Singular value tuning*.
+    """
+    if directions not in ("principal", "minor", "random"):
+        raise ValueError(f'directions must be "principal", "minor" or "random", got {directions!r}')
+    if (directions == "random") != (generator is not None):
+        raise ValueError(f'generator goes with directions="random", got {generator} for {directions!r}')
+    U, _, Vh = _frames(W, r)
+    order = torch.arange(min(W.shape)) if generator is None else torch.randperm(min(W.shape), generator=generator)
+    chosen = order[-r:] if directions == "minor" else order[:r]
+    return Framed(U[:, chosen], Vh[chosen])
+
+
+def lora_xs(W: Float[Tensor, "out in"], r: int) -> Framed:
+    """``U_r S_r M V_r^T`` with an ``(r, r)`` core ``M``; source: Balazy et al. 2024 (arXiv 2405.17604), who start it near 0."""
+    U, s, Vh = _frames(W, r)
+    return Framed(U[:, :r] * s[:r], Vh[:r], square=True)
+
+
+KINDS: dict[str, Callable[..., Adapter]] = {"lora": lora, "pissa": pissa, "svfit": svfit, "lora_xs": lora_xs}
 
 
 def attach(
@@ -250,6 +298,14 @@ def load(net: nn.Module, tensors: dict[str, Tensor]) -> None:
 def _tensors(net: nn.Module) -> dict[str, Tensor]:
     worn = attached(net)
     return {f"{name}.{key}": value for name in worn for key, value in worn[name][1].state_dict().items()}
+
+
+def _frames(W: Tensor, r: int) -> tuple[Tensor, Tensor, Tensor]:
+    _check_rank(W, r)
+    if W.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"W must be float32 or float64 for its SVD, got {W.dtype}; round or quantise it afterwards")
+    U, s, Vh = torch.linalg.svd(W.detach(), full_matrices=False)
+    return U, s, Vh
 
 
 def _check_rank(W: Tensor, r: int) -> None:
