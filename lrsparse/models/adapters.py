@@ -157,11 +157,7 @@ def pissa(
 
 
 class Framed(Adapter):
-    """``left M right`` between two frozen frames: ``M = diag(delta)``, or with ``square`` the whole of ``M``; start 0.
-
-    ``delta`` holds offsets: on singular frames the singular values are ``s + delta``. The frames are part of
-    :func:`state`, since numbers without them mean nothing where singular values are equal or nearly so.
-    """
+    """``left M right`` between frozen frames (part of the state); ``M = diag(delta)`` or, if ``square``, any matrix."""
 
     def __init__(self, left: Float[Tensor, "out r"], right: Float[Tensor, "r in"], *, square: bool = False) -> None:
         super().__init__()
@@ -178,29 +174,19 @@ class Framed(Adapter):
 
 
 def svfit(
-    W: Float[Tensor, "out in"],
-    r: int,
-    *,
-    directions: Literal["principal", "minor", "random"] = "principal",
-    generator: torch.Generator | None = None,
+    W: Float[Tensor, "out in"], r: int, *, directions: str = "principal", generator: torch.Generator | None = None
 ) -> Framed:
-    """``U diag(delta) V^T``: ``r`` singular values train, the largest, the smallest, or (with ``generator``) any ``r``.
-
-    Source: Sun et al. 2024 (arXiv 2409.05926), who train ``s + delta``; chapter *Singular value tuning*.
-    """
-    if directions not in ("principal", "minor", "random"):
-        raise ValueError(f'directions must be "principal", "minor" or "random", got {directions!r}')
-    if (directions == "random") != (generator is not None):
-        raise ValueError(f'generator goes with directions="random", got {generator} for {directions!r}')
-    U, _, Vh = _frames(W, r)
-    order = torch.arange(min(W.shape)) if generator is None else torch.randperm(min(W.shape), generator=generator)
-    chosen = order[-r:] if directions == "minor" else order[:r]
+    """``U diag(delta) V^T`` on the ``r`` largest or ``r`` random singular pairs. Source: Sun et al., arXiv 2409.05926."""
+    if directions not in ("principal", "random") or (directions == "random") != (generator is not None):
+        raise ValueError(f'directions must be "principal", or "random" with generator; got {directions!r}, {generator}')
+    U, _, Vh = _singular(W, r)
+    chosen = slice(r) if generator is None else torch.randperm(min(W.shape), generator=generator)[:r]
     return Framed(U[:, chosen], Vh[chosen])
 
 
 def lora_xs(W: Float[Tensor, "out in"], r: int) -> Framed:
-    """``U_r S_r M V_r^T`` with an ``(r, r)`` core ``M``; source: Balazy et al. 2024 (arXiv 2405.17604), who start it near 0."""
-    U, s, Vh = _frames(W, r)
+    """``U_r S_r M V_r^T``, any ``M``. Source: Balazy et al. 2024 (arXiv 2405.17604), who start it near 0."""
+    U, s, Vh = _singular(W, r)
     return Framed(U[:, :r] * s[:r], Vh[:r], square=True)
 
 
@@ -300,12 +286,11 @@ def _tensors(net: nn.Module) -> dict[str, Tensor]:
     return {f"{name}.{key}": value for name in worn for key, value in worn[name][1].state_dict().items()}
 
 
-def _frames(W: Tensor, r: int) -> tuple[Tensor, Tensor, Tensor]:
+def _singular(W: Tensor, r: int) -> tuple[Tensor, Tensor, Tensor]:
     _check_rank(W, r)
     if W.dtype not in (torch.float32, torch.float64):
         raise ValueError(f"W must be float32 or float64 for its SVD, got {W.dtype}; round or quantise it afterwards")
-    U, s, Vh = torch.linalg.svd(W.detach(), full_matrices=False)
-    return U, s, Vh
+    return torch.linalg.svd(W.detach(), full_matrices=False)
 
 
 def _check_rank(W: Tensor, r: int) -> None:
