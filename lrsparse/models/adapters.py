@@ -176,7 +176,7 @@ class Framed(Adapter):
 def svfit(
     W: Float[Tensor, "out in"], r: int, *, directions: str = "principal", generator: torch.Generator | None = None
 ) -> Framed:
-    """``U diag(delta) V^T`` on the ``r`` largest or ``r`` random singular pairs. Source: Sun et al., arXiv 2409.05926."""
+    """``U diag(delta) V^T`` on the ``r`` largest or ``r`` random singular pairs. Source: arXiv 2409.05926."""
     if directions not in ("principal", "random") or (directions == "random") != (generator is not None):
         raise ValueError(f'directions must be "principal", or "random" with generator; got {directions!r}, {generator}')
     U, _, Vh = _singular(W, r)
