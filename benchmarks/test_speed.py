@@ -6,12 +6,14 @@ from functools import cache, partial
 from statistics import median
 from typing import Any
 
+import peft
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from torch.nn.utils import prune
 
+from lrsparse.models.adapters import LowRank, attach, attached
 from lrsparse.models.patterns import OneLayer, PatternTask, gradients_at_uniform_attention, start
 from lrsparse.pruning import keep_mask, remove_neurons
 from lrsparse.spectrum import low_rank, row_space
@@ -137,6 +139,46 @@ def test_low_rank_at_equal_time() -> None:
         torch.manual_seed(seed)
         U, s, V = torch.svd_lowrank(A, RANK + 16, niter=2)  # the same draw and the same products
         assert excess(*ours(seed)) == pytest.approx(excess(U[:, :RANK], s[:RANK], V.T[:RANK]), abs=1e-5)
+
+
+def start_pissa(how: str, seed: int = 0) -> nn.Module:
+    """A layer with a PiSSA adapter of rank 16, put on by us or as ``pissa_niter_k`` of peft."""
+    layer = nn.Linear(SIZE, SIZE, bias=False, device="meta")
+    layer.weight = nn.Parameter(slow_matrix().clone())
+    if how == "ours":
+        attach(layer, "pissa", r=RANK, power=2, generator=seeded(seed))
+        return layer
+    torch.manual_seed(seed)  # it knows no generator
+    options = peft.LoraConfig(r=RANK, lora_alpha=RANK, target_modules=["0"], init_lora_weights=how.split()[1])
+    return peft.get_peft_model(nn.Sequential(layer), options)
+
+
+def start_excess(how: str, seed: int) -> float:
+    """Norm of the residual, the weight without the adapter, over the smallest possible one, minus 1."""
+    net: Any = start_pissa(how, seed)
+    if how == "ours":
+        ((_, adapter),) = attached(net).values()
+        assert isinstance(adapter, LowRank)
+        residual = slow_matrix().double() - adapter.scale * adapter.B.double() @ adapter.A.double()
+    else:
+        residual = net.base_model.model[0].base_layer.weight.double()
+    return float(residual.norm() / SLOW[RANK:].double().norm() - 1)
+
+
+@pytest.mark.benchmark(group="PiSSA start of a 2,048 x 2,048 layer, rank 16")
+@pytest.mark.parametrize("how", ["ours", "peft pissa_niter_4", "peft pissa_niter_16"])
+def test_pissa_start(benchmark: Any, how: str) -> None:
+    benchmark.extra_info["error"] = median(start_excess(how, seed) for seed in range(5))
+    benchmark.pedantic(lambda: start_pissa(how), rounds=10, warmup_rounds=1)
+
+
+def test_pissa_start_at_equal_time() -> None:
+    """As many passes of peft as fit into at least our time leave a larger residual, for each of five seeds."""
+    own_time, passes = timed(lambda: start_pissa("ours")), 2
+    while timed(partial(start_pissa, f"peft pissa_niter_{passes}")) < own_time:
+        passes += 1
+    for seed in range(5):
+        assert start_excess("ours", seed) <= start_excess(f"peft pissa_niter_{passes}", seed), (seed, passes)
 
 
 def short_run(seed: int) -> float:

@@ -1,7 +1,7 @@
 """Adapters: a small trainable update of the frozen weight of any ``nn.Linear``; how to put it on and take it off."""
 
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -12,7 +12,7 @@ from lrsparse.spectrum import low_rank
 
 
 class Adapter(nn.Module):
-    """``W_0`` becomes ``W_0 + update()``. A kind of adapter is a subclass: its trainable tensors and its ``update``.
+    """``W_0`` becomes ``W_0 + update()``; a kind of adapter is a subclass with its tensors and its ``update``.
 
     ``W_0`` itself is never changed: other adapters can use it, and taking one off is exact.
     """
@@ -105,13 +105,11 @@ def lora(
     *,
     generator: torch.Generator,
     start: Literal["uniform", "gaussian"] = "uniform",
-    alpha: float | None = None,
-    rank_stabilised: bool = False,
-    dropout: float = 0.0,
+    **options: Any,
 ) -> LowRank:
     """``B = 0``; the entries of ``A`` are uniform with variance ``1 / (3 in)`` or Gaussian with variance ``1 / r^2``.
 
-    These starts are peft's ``init_lora_weights=True`` and ``"gaussian"``; the other options are those of `LowRank`.
+    These starts are peft's ``init_lora_weights=True`` and ``"gaussian"``; options are those of :class:`LowRank`.
     """
     _check_rank(W, r)
     shape, device = (r, W.shape[1]), generator.device
@@ -121,7 +119,7 @@ def lora(
         A = torch.randn(shape, generator=generator, device=device) / r
     else:
         raise ValueError(f'start must be "uniform" or "gaussian", got {start!r}')
-    return LowRank(W.new_zeros(len(W), r), A.to(W), alpha=alpha, rank_stabilised=rank_stabilised, dropout=dropout)
+    return LowRank(W.new_zeros(len(W), r), A.to(W), **options)
 
 
 def pissa(
@@ -130,15 +128,14 @@ def pissa(
     *,
     power: int | None = None,
     generator: torch.Generator | None = None,
-    alpha: float | None = None,
-    rank_stabilised: bool = False,
     dropout: float = 0.0,
+    **scale: Any,
 ) -> LowRank:
-    """The start is the best approximation of rank ``r``: ``B = U sqrt(s / scale)``, ``A = sqrt(s / scale) V^T``.
+    """The start is the best approximation of rank ``r``: ``B = U sqrt(s / c)``, ``A = sqrt(s / c) V^T``, scale ``c``.
 
-    It comes from a full SVD or, with ``power`` passes and a ``generator``, from :func:`lrsparse.spectrum.low_rank`.
-    Source: Meng, Wang, Zhang 2024 (arXiv 2404.02948). ValueError for what would break the start: dropout, and types
-    without an SVD.
+    ``scale`` is ``alpha`` and ``rank_stabilised``, as for :class:`LowRank`. Singular vectors are those of a full SVD
+    or, with ``power`` passes and a ``generator``, of :func:`lrsparse.spectrum.low_rank`.
+    Source: Meng, Wang, Zhang 2024 (arXiv 2404.02948). ValueError for dropout, and for types without an SVD.
     """
     _check_rank(W, r)
     if dropout:
@@ -152,8 +149,8 @@ def pissa(
         U, s, Vh = low_rank(W.detach(), r, generator=generator, power=power)
     else:
         raise ValueError(f"generator must be given for a randomised SVD, that is with power={power}")
-    root = (s / scale_of(r, alpha, rank_stabilised)).sqrt()
-    return LowRank(U * root, root[:, None] * Vh, alpha=alpha, rank_stabilised=rank_stabilised, subtract=True)
+    root = (s / scale_of(r, **scale)).sqrt()
+    return LowRank(U * root, root[:, None] * Vh, subtract=True, **scale)
 
 
 class Framed(Adapter):
@@ -194,7 +191,7 @@ KINDS: dict[str, Callable[..., Adapter]] = {"lora": lora, "pissa": pissa, "svfit
 
 
 def attach(
-    net: nn.Module, kind: str | Callable[..., Adapter], layers: Iterable[str] | None = None, **options: object
+    net: nn.Module, kind: str | Callable[..., Adapter], layers: Iterable[str] | None = None, **options: Any
 ) -> dict[str, Adapter]:
     """Put an adapter on the weight of every named ``nn.Linear`` of ``net`` (default: all); returns them by name.
 
@@ -221,7 +218,8 @@ def attach(
     for name, adapter in made.items():
         adapter.was_trainable = linear[name].weight.requires_grad
         linear[name].weight.requires_grad_(False)
-        parametrize.register_parametrization(linear[name], "weight", adapter.train(linear[name].training))
+        adapter.train(linear[name].training)
+        parametrize.register_parametrization(linear[name], "weight", adapter, unsafe=True)  # no trial run
     return made
 
 
@@ -268,22 +266,17 @@ def detach(net: nn.Module, *, keep: bool = False) -> None:
 
 def state(net: nn.Module) -> dict[str, Tensor]:
     """Copies of the tensors of the adapters alone, named ``"<layer>.<tensor>"``."""
-    return {name: value.detach().clone() for name, value in _tensors(net).items()}
+    worn = attached(net)
+    return {f"{name}.{key}": value.clone() for name in worn for key, value in worn[name][1].state_dict().items()}
 
 
 def load(net: nn.Module, tensors: dict[str, Tensor]) -> None:
     """Put what :func:`state` returned into the adapters of ``net``; ValueError unless names and shapes agree."""
-    mine = _tensors(net)
-    if {name: value.shape for name, value in mine.items()} != {name: value.shape for name, value in tensors.items()}:
-        want, got = ({name: tuple(value.shape) for name, value in each.items()} for each in (mine, tensors))
+    want, got = ({name: tuple(value.shape) for name, value in each.items()} for each in (state(net), tensors))
+    if want != got:
         raise ValueError(f"tensors must have the names and shapes {want}, got {got}")
-    for name, value in tensors.items():
-        mine[name].copy_(value)  # state_dict shares its memory with the parameters
-
-
-def _tensors(net: nn.Module) -> dict[str, Tensor]:
-    worn = attached(net)
-    return {f"{name}.{key}": value for name in worn for key, value in worn[name][1].state_dict().items()}
+    for name, (_, adapter) in attached(net).items():
+        adapter.load_state_dict({key: tensors[f"{name}.{key}"] for key in adapter.state_dict()})
 
 
 def _singular(W: Tensor, r: int) -> tuple[Tensor, Tensor, Tensor]:

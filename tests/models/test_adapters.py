@@ -236,6 +236,7 @@ def theirs(net: nn.Module, **options: Any) -> Any:
     return peft.get_peft_model(copy.deepcopy(net), peft.LoraConfig(target_modules=["0", "2"], **options))
 
 
+@pytest.mark.filterwarnings("ignore:PiSSA changes the base weights")
 @pytest.mark.parametrize("alpha", [3, 6])
 @pytest.mark.parametrize("stable", [False, True])
 def test_pissa_as_in_peft(alpha: int, stable: bool, tmp_path: Path) -> None:
