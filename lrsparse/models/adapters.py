@@ -153,7 +153,41 @@ def pissa(
     return LowRank(U * root, root[:, None] * Vh, subtract=True, **scale)
 
 
-KINDS: dict[str, Callable[..., Adapter]] = {"lora": lora, "pissa": pissa}
+class Framed(Adapter):
+    """``left M right`` between frozen frames (part of the state); ``M = diag(delta)`` or, if ``square``, any matrix."""
+
+    def __init__(self, left: Float[Tensor, "out r"], right: Float[Tensor, "r in"], *, square: bool = False) -> None:
+        super().__init__()
+        if left.ndim != 2 or right.ndim != 2 or left.shape[1] != len(right):
+            raise ValueError(f"left, right must have shapes (out, r), (r, in), got {left.shape}, {right.shape}")
+        self.left: Tensor
+        self.right: Tensor
+        self.register_buffer("left", left.detach().clone())
+        self.register_buffer("right", right.detach().clone())
+        self.delta = nn.Parameter(left.new_zeros((len(right),) * (2 if square else 1)))
+
+    def update(self) -> Float[Tensor, "out in"]:
+        return (self.left @ self.delta if self.delta.ndim == 2 else self.left * self.delta) @ self.right
+
+
+def svfit(
+    W: Float[Tensor, "out in"], r: int, *, directions: str = "principal", generator: torch.Generator | None = None
+) -> Framed:
+    """``U diag(delta) V^T`` on the ``r`` largest or ``r`` random singular pairs. Source: arXiv 2409.05926."""
+    if directions not in ("principal", "random") or (directions == "random") != (generator is not None):
+        raise ValueError(f'directions must be "principal", or "random" with generator; got {directions!r}, {generator}')
+    U, _, Vh = _singular(W, r)
+    chosen = slice(r) if generator is None else torch.randperm(min(W.shape), generator=generator)[:r]
+    return Framed(U[:, chosen], Vh[chosen])
+
+
+def lora_xs(W: Float[Tensor, "out in"], r: int) -> Framed:
+    """``U_r S_r M V_r^T``, any ``M``. Source: Balazy et al. 2024 (arXiv 2405.17604), who start it near 0."""
+    U, s, Vh = _singular(W, r)
+    return Framed(U[:, :r] * s[:r], Vh[:r], square=True)
+
+
+KINDS: dict[str, Callable[..., Adapter]] = {"lora": lora, "pissa": pissa, "svfit": svfit, "lora_xs": lora_xs}
 
 
 def attach(
@@ -243,6 +277,13 @@ def load(net: nn.Module, tensors: dict[str, Tensor]) -> None:
         raise ValueError(f"tensors must have the names and shapes {want}, got {got}")
     for name, (_, adapter) in attached(net).items():
         adapter.load_state_dict({key: tensors[f"{name}.{key}"] for key in adapter.state_dict()})
+
+
+def _singular(W: Tensor, r: int) -> tuple[Tensor, Tensor, Tensor]:
+    _check_rank(W, r)
+    if W.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"W must be float32 or float64 for its SVD, got {W.dtype}; round or quantise it afterwards")
+    return torch.linalg.svd(W.detach(), full_matrices=False)
 
 
 def _check_rank(W: Tensor, r: int) -> None:

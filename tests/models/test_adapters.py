@@ -337,3 +337,84 @@ def test_bad_options() -> None:
             lora(W, 2, generator=generator(), dropout=dropout)
     with pytest.raises(ValueError, match="B and A must have shapes"):
         LowRank(torch.zeros(6, 2), torch.zeros(3, 8))
+
+
+# frames: singular values and cores
+
+
+@pytest.mark.parametrize("kind", ["svfit", "lora_xs"])
+@pytest.mark.parametrize("shape", [(7, 5), (5, 7), (1, 4), (4, 4)])
+def test_framed_starts_at_zero_and_stays_in_its_frame(kind: str, shape: tuple[int, int]) -> None:
+    W, r = torch.randn(shape, generator=generator(5), dtype=torch.float64), min(3, *shape)
+    adapter = adapters.KINDS[kind](W, r)
+    assert torch.equal(adapter(W), W)
+    assert adapter.delta.numel() == (r if kind == "svfit" else r * r) == sum(p.numel() for p in adapter.parameters())
+    U, s, Vh = torch.linalg.svd(W, full_matrices=False)
+    change = torch.randn(adapter.delta.shape, generator=generator(6), dtype=torch.float64)
+    adapter.delta.data = change.clone()
+    seen = U.T @ (adapter(W) - W) @ Vh.T
+    expected = torch.zeros_like(seen)
+    expected[:r, :r] = torch.diag(change) if kind == "svfit" else s[:r, None] * change
+    torch.testing.assert_close(seen, expected)
+
+
+@FEW
+@given(seed=st.integers(0, 10_000), m=st.integers(1, 7), n=st.integers(1, 7), size=st.sampled_from([1e-3, 1.0, 1e3]))
+def test_singular_values_move_and_nothing_else(seed: int, m: int, n: int, size: float) -> None:
+    """Singular values become |s + delta|, also through zero; the best delta for any target is its projection."""
+    W, target = torch.randn(2, m, n, generator=generator(seed), dtype=torch.float64)
+    adapter, s = adapters.svfit(W, r := min(m, n)), torch.linalg.svdvals(W)
+    adapter.delta.data = size * torch.randn(r, generator=generator(seed + 1), dtype=torch.float64)
+    torch.testing.assert_close(torch.linalg.svdvals(adapter(W)), (s + adapter.delta).abs().sort(descending=True).values)
+    adapter.delta.data.zero_()
+    (adapter(W) - W - target).square().sum().div(2).backward()
+    best = -adapter.delta.grad  # type: ignore[operator]
+    left = (target - (adapter.left * best) @ adapter.right).square().sum()
+    torch.testing.assert_close(left, target.square().sum() - best.square().sum())
+
+
+def test_random_pairs_are_pairs_of_the_weight_and_reproducible() -> None:
+    W = torch.randn(6, 8, generator=generator(7), dtype=torch.float64)
+    first, second = (adapters.svfit(W, 4, directions="random", generator=generator(2)) for _ in range(2))
+    assert torch.equal(first.left, second.left)
+    met = first.left.T @ W @ first.right.T
+    s = torch.linalg.svdvals(W)
+    torch.testing.assert_close(met, torch.diag(met.diagonal()))
+    assert all(((s - value).abs() < 1e-9).any() for value in met.diagonal())
+    assert not torch.equal(first.left, adapters.svfit(W, 4).left)
+
+
+@pytest.mark.parametrize("kind", ["svfit", "lora_xs"])
+def test_framed_on_a_network(kind: str) -> None:
+    """On, trained, stored with its frames, loaded elsewhere, off."""
+    net = network()
+    before = {name: W.detach().clone() for name, W in net.state_dict().items()}
+    attach(net, kind, ["0"], r=3)
+    train(net, inputs())
+    output, stored = net(inputs()).detach(), state(net)
+    assert set(stored) == {"0.left", "0.right", "0.delta"}
+    other = network()
+    attach(other, kind, ["0"], r=3)
+    adapters.load(other, stored)
+    merge(other)
+    with torch.no_grad():
+        for name in ("2.weight", "2.bias"):  # trained in the first network, too
+            if name in before:
+                other.get_parameter(name).copy_(net.get_parameter(name))
+        other[0].bias.copy_(net[0].bias)
+        torch.testing.assert_close(other(inputs()), output)
+    detach(net)
+    assert torch.equal(net[0].weight, before["0.weight"])
+
+
+def test_bad_frames() -> None:
+    W = torch.eye(3)
+    for options in ({"directions": "best"}, {"directions": "random"}, {"generator": generator()}):
+        with pytest.raises(ValueError, match="directions"):
+            adapters.svfit(W, 2, **options)  # type: ignore[arg-type]
+    for kind in (adapters.svfit, adapters.lora_xs):
+        for bad, r, named in ((W, 0, "r must"), (W, 4, "r must"), (W[0], 1, "r must"), (W.bfloat16(), 1, "float32")):
+            with pytest.raises(ValueError, match=named):
+                kind(bad, r)
+    with pytest.raises(ValueError, match="shapes"):
+        adapters.Framed(torch.zeros(3, 2), torch.zeros(3, 2))
