@@ -137,18 +137,11 @@ def pissa(
     or, with ``power`` passes and a ``generator``, of :func:`lrsparse.spectrum.low_rank`.
     Source: Meng, Wang, Zhang 2024 (arXiv 2404.02948). ValueError for dropout, and for types without an SVD.
     """
-    _check_rank(W, r)
     if dropout:
         raise ValueError(f"dropout must be 0 for PiSSA, it would hide leading directions of the weight; got {dropout}")
-    if W.dtype not in (torch.float32, torch.float64):
-        raise ValueError(f"W must be float32 or float64 for an SVD, got {W.dtype}; round or quantise afterwards")
-    if power is None:
-        U, s, Vh = torch.linalg.svd(W.detach(), full_matrices=False)
-        U, s, Vh = U[:, :r], s[:r], Vh[:r]
-    elif generator is not None:
-        U, s, Vh = low_rank(W.detach(), r, generator=generator, power=power)
-    else:
+    if power is not None and generator is None:
         raise ValueError(f"generator must be given for a randomised SVD, that is with power={power}")
+    U, s, Vh = _leading(W, r, power, generator)
     root = (s / scale_of(r, **scale)).sqrt()
     return LowRank(U * root, root[:, None] * Vh, subtract=True, **scale)
 
@@ -170,21 +163,18 @@ class Framed(Adapter):
         return (self.left @ self.delta if self.delta.ndim == 2 else self.left * self.delta) @ self.right
 
 
-def svfit(
-    W: Float[Tensor, "out in"], r: int, *, directions: str = "principal", generator: torch.Generator | None = None
-) -> Framed:
-    """``U diag(delta) V^T`` on the ``r`` largest or ``r`` random singular pairs. Source: arXiv 2409.05926."""
-    if directions not in ("principal", "random") or (directions == "random") != (generator is not None):
-        raise ValueError(f'directions must be "principal", or "random" with generator; got {directions!r}, {generator}')
-    U, _, Vh = _singular(W, r)
+def svfit(W: Float[Tensor, "out in"], r: int, *, generator: torch.Generator | None = None) -> Framed:
+    """``U diag(delta) V^T`` on the ``r`` largest singular pairs; on random ones with a generator. arXiv 2409.05926."""
+    _check_rank(W, r)
+    U, _, Vh = _leading(W, min(W.shape))
     chosen = slice(r) if generator is None else torch.randperm(min(W.shape), generator=generator)[:r]
     return Framed(U[:, chosen], Vh[chosen])
 
 
 def lora_xs(W: Float[Tensor, "out in"], r: int) -> Framed:
     """``U_r S_r M V_r^T``, any ``M``. Source: Balazy et al. 2024 (arXiv 2405.17604), who start it near 0."""
-    U, s, Vh = _singular(W, r)
-    return Framed(U[:, :r] * s[:r], Vh[:r], square=True)
+    U, s, Vh = _leading(W, r)
+    return Framed(U * s, Vh, square=True)
 
 
 KINDS: dict[str, Callable[..., Adapter]] = {"lora": lora, "pissa": pissa, "svfit": svfit, "lora_xs": lora_xs}
@@ -279,11 +269,15 @@ def load(net: nn.Module, tensors: dict[str, Tensor]) -> None:
         adapter.load_state_dict({key: tensors[f"{name}.{key}"] for key in adapter.state_dict()})
 
 
-def _singular(W: Tensor, r: int) -> tuple[Tensor, Tensor, Tensor]:
+def _leading(W: Tensor, r: int, power: int | None = None, generator: torch.Generator | None = None) -> Any:
+    """The first ``r`` singular triples, of a full SVD or of a randomised one with ``power`` passes."""
     _check_rank(W, r)
     if W.dtype not in (torch.float32, torch.float64):
-        raise ValueError(f"W must be float32 or float64 for its SVD, got {W.dtype}; round or quantise it afterwards")
-    return torch.linalg.svd(W.detach(), full_matrices=False)
+        raise ValueError(f"W must be float32 or float64 for an SVD, got {W.dtype}; round or quantise afterwards")
+    if power is not None and generator is not None:
+        return low_rank(W.detach(), r, generator=generator, power=power)
+    U, s, Vh = torch.linalg.svd(W.detach(), full_matrices=False)
+    return U[:, :r], s[:r], Vh[:r]
 
 
 def _check_rank(W: Tensor, r: int) -> None:

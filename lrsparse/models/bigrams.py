@@ -11,6 +11,7 @@ from torch import Tensor
 
 ALPHABET = " abcdefghilmnoprstuwy*"  # the star stands for j, k, q, v, x and z, the rarest letters
 
+
 @dataclass(frozen=True)
 class ContextualBigram:
     """``T`` tokens and a last one ``k``, all from ``mu``; a position ``t ~ Q[:, k]``; the next token ``~ P[:, x_t]``.

@@ -1,13 +1,12 @@
-"""Frozen random features, ReLU attention and a fully connected layer, with ridge regression and exact spectra."""
+"""Frozen random features, ReLU attention and a fully connected layer, with their kernels and ridge regression."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import comb, inf, pi
+from math import inf, pi
 from typing import Literal
 
 import torch
 from jaxtyping import Float
-from scipy.special import roots_jacobi  # type: ignore[import-untyped]
 from torch import Tensor
 
 
@@ -114,26 +113,3 @@ def attention_kernel(x: Float[Tensor, "n 1+N d"], y: Float[Tensor, "k 1+N d"]) -
 def mlp_kernel(x: Float[Tensor, "n 1+N d"], y: Float[Tensor, "k 1+N d"]) -> Float[Tensor, "n k"]:
     """What the inner products of :class:`RandomMLP` tend to for many neurons."""
     return arc_cosine(append_one(x.flatten(1)) @ append_one(y.flatten(1)).T / (x.shape[1] + 1))
-
-
-def harmonics(d: int, k: int) -> int:
-    """How many independent spherical harmonics of degree ``k`` there are on the unit sphere of ``R^d``."""
-    if d < 2 or k < 0:
-        raise ValueError(f"d must be at least 2 and k at least 0, got d={d}, k={k}")
-    return comb(k + d - 1, d - 1) - (comb(k + d - 3, d - 1) if k > 1 else 0)
-
-
-def sphere_rule(
-    d: int, degree: int
-) -> tuple[Float[Tensor, "200"], Float[Tensor, "200"], Float[Tensor, "degree+1 200"]]:
-    """Nodes and weights for the law of one coordinate ``t`` of a uniform unit vector; ``P_0 .. P_degree`` there.
-
-    ``P_k`` is the polynomial of degree ``k`` orthogonal to those below it, with ``P_k(1) = 1``.
-    """
-    if d < 2 or degree < 1:
-        raise ValueError(f"d must be at least 2 and degree at least 1, got d={d}, degree={degree}")
-    t, weights = (torch.as_tensor(each) for each in roots_jacobi(200, (d - 3) / 2, (d - 3) / 2))
-    P = [torch.ones_like(t), t]
-    for k in range(1, degree):
-        P.append(((2 * k + d - 2) * t * P[k] - k * P[k - 1]) / (k + d - 2))
-    return t, weights / weights.sum(), torch.stack(P)

@@ -112,8 +112,6 @@ def width_bound(m: int, T: int, q: int, d: int) -> float:
     Holds for fully connected nets of every depth whose first layer has ``m`` units. Proved in chapter
     *Token selection*.
     """
-    if m < 0:
-        raise ValueError(f"m must be non-negative, got {m}")
-    if not 1 <= q < T:
-        raise ValueError(f"q must satisfy 1 <= q < T, got q={q}, T={T}")
+    if m < 0 or not 1 <= q < T:
+        raise ValueError(f"m must be non-negative and q satisfy 1 <= q < T, got m={m}, q={q}, T={T}")
     return 1 - m / d * q / T if m < d else max(0.0, 1 - m / (T * d)) * (T - q) / (T - 1)

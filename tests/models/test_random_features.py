@@ -15,11 +15,9 @@ from lrsparse.models.random_features import (
     arc_cosine,
     attention_kernel,
     draw_tokens,
-    harmonics,
     mlp_kernel,
     ridge_path,
     solve_shifted,
-    sphere_rule,
 )
 
 SEEDS = st.integers(0, 10**6)
@@ -181,30 +179,3 @@ def test_bad_ridge_problems(argument: str, labels: tuple[int, ...], ridges: list
 def test_bad_shifted_problems(A: tuple[int, ...], b: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="A must"):
         solve_shifted(normal(*A), normal(*b), [1.0])
-
-
-# the sphere
-
-
-@pytest.mark.parametrize("d", [2, 3, 4, 9])
-def test_polynomials_on_the_sphere(d: int) -> None:
-    t, weights, P = sphere_rule(d, 6)
-    assert weights.sum().item() == pytest.approx(1) and (weights @ t.square()).item() == pytest.approx(1 / d)
-    sizes = torch.tensor([1 / harmonics(d, k) for k in range(7)], dtype=torch.float64)
-    torch.testing.assert_close((P * weights) @ P.T, torch.diag(sizes), atol=1e-12, rtol=0)
-    torch.testing.assert_close(P[2], (d * t.square() - 1) / (d - 1))
-
-
-def test_number_of_harmonics() -> None:
-    assert [harmonics(3, k) for k in range(5)] == [1, 3, 5, 7, 9]
-    assert [harmonics(2, k) for k in range(4)] == [1, 2, 2, 2]
-    assert [harmonics(7, 1), harmonics(7, 2)] == [7, 27]
-
-
-def test_bad_spheres() -> None:
-    for d, k in ((1, 2), (3, -1)):
-        with pytest.raises(ValueError, match="d must"):
-            harmonics(d, k)
-    for d, k in ((1, 2), (3, 0)):
-        with pytest.raises(ValueError, match="d must"):
-            sphere_rule(d, k)
