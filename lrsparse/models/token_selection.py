@@ -113,5 +113,5 @@ def width_bound(m: int, T: int, q: int, d: int) -> float:
     *Token selection*.
     """
     if m < 0 or not 1 <= q < T:
-        raise ValueError(f"m must be non-negative and q satisfy 1 <= q < T, got m={m}, q={q}, T={T}")
+        raise ValueError(f"m must be non-negative, q must satisfy 1 <= q < T, got m={m}, q={q}, T={T}")
     return 1 - m / d * q / T if m < d else max(0.0, 1 - m / (T * d)) * (T - q) / (T - 1)
