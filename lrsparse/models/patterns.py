@@ -48,7 +48,9 @@ class PatternTask:
         if self.M < 2 * self.K + 1:
             raise ValueError(f"M must be at least 2K + 1 = {2 * self.K + 1}, got M={self.M}")
         if not 0 <= self.alpha_confusion < self.alpha_own:
-            raise ValueError(f"alpha_confusion must lie in [0, alpha_own={self.alpha_own}), got {self.alpha_confusion}")
+            raise ValueError(
+                f"alpha_confusion must lie in [0, alpha_own={self.alpha_own}), got {self.alpha_confusion}"
+            )
         if self.alpha_own + self.alpha_confusion > 1:
             raise ValueError(
                 f"alpha_own + alpha_confusion must be at most 1, got {self.alpha_own + self.alpha_confusion}"
