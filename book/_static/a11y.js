@@ -19,7 +19,7 @@
   const reach = () => {
     for (const [selector, name] of Object.entries(boxes)) {
       each(`.bd-article ${selector}`, (box) => {
-        const scrolls = box.scrollWidth > box.clientWidth + 1;
+        const scrolls = box.scrollWidth > box.clientWidth;
         if (scrolls === (box.getAttribute("role") === "group")) return;
         for (const [key, value] of [["tabindex", "0"], ["role", "group"], ["aria-label", `${name}, scrolls sideways`]]) {
           scrolls ? box.setAttribute(key, value) : box.removeAttribute(key);
