@@ -126,7 +126,7 @@ def random_bigram(N: int, T: int, q: int, temperature: float, generator: torch.G
     if N < 2 or not 1 <= q <= T:
         raise ValueError(f"N must be at least 2 and q between 1 and T, got N={N}, q={q}, T={T}")
     P = torch.softmax(temperature * torch.randn(N, N, generator=generator, dtype=torch.float64), dim=0)
-    order = torch.rand(T, N, generator=generator).argsort(dim=0)
+    order = torch.rand(T, N, generator=generator, dtype=torch.float64).argsort(dim=0)
     return ContextualBigram(P, (order < q).double() / q)
 
 
