@@ -16,7 +16,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport JUPYTER_PATH
 export HYPOTHESIS_STORAGE_DIRECTORY := _build/.hypothesis
 
-.PHONY: help book test check notebooks bench address clean
+.PHONY: help book test check notebooks course bench address clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -36,13 +36,16 @@ test: book ## Lint, check types, run all tests and every notebook
 	$(PY) -m pytest tests
 
 check: book ## Open the site in a real browser (Chromium or Chrome) and look for faults
-	@CHROMIUM="$$($(PY) tools/chromium.py)" && export CHROMIUM && $(PY) -m pytest tests/browser
+	@CHROMIUM="$$($(PY) tools/chromium.py)" && export CHROMIUM && $(PY) -m pytest tests/browser tests/course
 
 notebooks: book ## Write the notebook of every chapter, and the pictures of the front page, anew
 	$(PY) book/_ext/notebook_edition.py
 	$(PY) tools/pictures.py
 	@# Once more, so that the site offers the new notebooks for download.
 	@$(MAKE) book
+
+course: $(READY) ## Build the assignments: student editions into course/student, autograders into _build/course
+	$(PY) -m course.build
 
 bench: $(READY) ## Measure the package against its peers, into benchmarks/ratios.json
 	@mkdir -p _build
@@ -61,5 +64,5 @@ $(READY): constraints.txt
 	@$(PY) -c "" 2>/dev/null || "$(PYTHON)" -m venv --clear .venv
 	@# Without the dependencies, because an index of torch alone may lack the tested versions of the others.
 	test -z "$(TORCH_INDEX)" || $(PY) -m pip install --no-deps --index-url "$(TORCH_INDEX)" -c constraints.txt torch
-	$(PY) -m pip install -c constraints.txt -e ".[book,real,test]"
+	$(PY) -m pip install -c constraints.txt -e ".[book,real,course,test]"
 	@touch $(READY)
