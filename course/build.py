@@ -5,7 +5,8 @@ For every master ``course/assignments/<name>.md``, under the values of ``course/
 - ``course/student/<name>.ipynb``: the student edition, committed, so that it can be opened in Colab. It writes its
   public checks to ``checks_<name>/`` itself, because otter reads no checks from a notebook's metadata there;
 - ``_build/course/<name>/autograder.zip``: for Gradescope, and for ``python -m course.grade``; hidden tests inside;
-- ``_build/course/<name>/solution.ipynb``: the master with its solutions, public and hidden tests, rubric.
+- ``_build/course/<name>/solution.ipynb``: the master with solutions, tests and rubric, as otter reads it;
+- ``_build/course/<name>/handed_in.ipynb``: what a student with full marks hands in.
 """
 
 import argparse
@@ -16,7 +17,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -42,7 +42,11 @@ IGNORED = "otter_ignore"
 WELCOME = """\
 *{term} · {points} points · about {minutes} minutes · generated from course/assignments/{name}.md; edit that.*
 
-A function that you have to write raises `NotImplementedError` until you do. Below each question, `grader.check` runs the **public checks**: they see shapes and one small example. When you hand in, **hidden tests** run your functions on inputs drawn at that moment, so a result that is right for the example only earns nothing. The points of a question are given whole or not at all. Arguments must come back unchanged; every call has 10 seconds; torch and numpy are both welcome. Hand in this notebook, saved, under any name that ends in `.ipynb`."""
+A function that you have to write raises `NotImplementedError` until you do. Below each question, `grader.check` runs
+the **public checks**: they see shapes and one small example. When you hand in, **hidden tests** run your functions on
+inputs drawn at that moment, so what is right for the example alone earns nothing. The points of a question are given
+whole or not at all. Arguments must come back unchanged; every call has 10 seconds; torch and numpy are both welcome.
+Hand in this notebook, saved, under any name that ends in `.ipynb`."""
 INSTALL = """\
 #@title Install (does nothing where it is there already)
 try:
@@ -89,7 +93,7 @@ def names() -> list[str]:
     """All assignments, in the order of the term file, which is that of the course."""
     listed = [key for key in read_term() if key != "term"]
     if missing := {path.stem for path in (COURSE / "assignments").glob("*.md")} ^ set(listed):
-        raise ValueError(f"term.yml and the folder assignments must name the same assignments, they differ in {missing}")
+        raise ValueError(f"term.yml must name the assignments in the folder assignments, the two differ in {missing}")
     return listed
 
 
@@ -234,12 +238,8 @@ def build(master: Master, package: Path, *, student: Path, built: Path, run_test
         student.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(student_edition(master, dist), student)
         shutil.copy(next((dist / "autograder").glob("*.zip")), built / "autograder.zip")
-        solution = nbformat.read(Path(name) / f"{master.name}.ipynb", as_version=4)
-        nbformat.write(solution, built / "solution.ipynb")
-        nbformat.write(nbformat.read(dist / "autograder" / f"{master.name}.ipynb", as_version=4), built / "handed_in.ipynb")
-    with zipfile.ZipFile(built / "autograder.zip") as found:
-        if CHECKS.name not in {Path(name).name for name in found.namelist()}:
-            raise RuntimeError(f"{CHECKS.name} is missing in the autograder of {master.name}")
+        shutil.copy(Path(name) / f"{master.name}.ipynb", built / "solution.ipynb")
+        shutil.copy(dist / "autograder" / f"{master.name}.ipynb", built / "handed_in.ipynb")
 
 
 def main() -> int:

@@ -152,7 +152,7 @@ def whole(value: Any, what: str = "the result") -> int:
 def same(
     got: Any, want: Any, tolerance: float = 1e-8, hint: str = "compare with your derivation, line by line"
 ) -> None:
-    """Raise unless ``got`` equals ``want`` up to ``tolerance`` times the largest entry of ``want`` (times 1 if that is 0).
+    """Raise unless ``got`` equals ``want`` up to ``tolerance`` times the largest entry of ``want`` (1 if that is 0).
 
     Both are floats or float64 tensors of one shape, as :func:`number` and :func:`tensor` return them.
     """

@@ -39,6 +39,7 @@ from tqdm.auto import tqdm
 from course.build import BUILT, names
 
 SECONDS, MEMORY_GB, FILE_MB = 300, 6, 200
+GRACE = 5  # seconds to end after the results are written
 # What is said of a notebook that could not be graded to its end: all its points are zero.
 UNREADABLE = "not a notebook: Jupyter cannot read the file"
 TOO_LONG = "stopped: the notebook ran longer than {seconds:g} s"
@@ -76,7 +77,9 @@ def possible(autograder: Path) -> dict[str, float]:
     return found
 
 
-def grade(submission: Path, autograder: Path, *, seed: int, seconds: float = SECONDS, memory: float = MEMORY_GB) -> Grade:
+def grade(
+    submission: Path, autograder: Path, *, seed: int, seconds: float = SECONDS, memory: float = MEMORY_GB
+) -> Grade:
     """Run one notebook through its autograder. Never raises for what the notebook does.
 
     seconds : wall clock for all of it.  memory : GB of address space for each of its processes.
@@ -140,11 +143,17 @@ def _run(folder: Path, seed: int, seconds: float, memory: float) -> tuple[bool, 
             command, cwd=folder, env=environment, stdout=said, stderr=said, stdin=subprocess.DEVNULL,
             start_new_session=True, preexec_fn=limit,
         )  # fmt: skip
+        began = time.monotonic()
+        written: float | None = None
         try:
-            running.wait(timeout=seconds)
-            finished = True
-        except subprocess.TimeoutExpired:
-            finished = False
+            while running.poll() is None and time.monotonic() - began < seconds:
+                time.sleep(0.1)
+                # A process that the notebook left behind can keep otter from ending, its work done.
+                if written is None and (folder / "out/results.json").is_file():
+                    written = time.monotonic()
+                if written is not None and time.monotonic() - written > GRACE:
+                    break
+            finished = running.poll() is not None or written is not None
         finally:
             _end(mark)
             running.wait()
@@ -202,8 +211,8 @@ def batch(
     kept = results / "seed"
     if seed is None:
         seed = int(kept.read_text()) if kept.is_file() else secrets.randbelow(2**31)
-    if kept.is_file() and int(kept.read_text()) != seed:
-        raise ValueError(f"seed must be {kept.read_text()}, that of the grades in {results}, got {seed}: use a new folder")
+    if kept.is_file() and (before := int(kept.read_text())) != seed:
+        raise ValueError(f"seed must be {before}, that of the grades in {results}, got {seed}: use a new folder")
     kept.write_text(str(seed))
     grades = []
     for submission in tqdm(submissions, desc="graded"):
@@ -247,7 +256,8 @@ def main() -> int:
     given = parser.parse_args()
     autograder = BUILT / given.name / "autograder.zip"
     if not autograder.is_file():
-        parser.error(f"name must be a built assignment ({', '.join(names())}), got {given.name!r}: say make course first")
+        built = ", ".join(path.parent.name for path in BUILT.glob("*/autograder.zip")) or "none yet: say make course"
+        parser.error(f"name must be a built assignment ({built}), got {given.name!r}")
     submissions = sorted(given.submissions.glob("*.ipynb"))
     if not submissions:
         parser.error(f"submissions must be a folder with .ipynb files, got {given.submissions}")

@@ -18,6 +18,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,8 @@ def answer(reference: str, change: str | tuple[str, str], values: dict[str, Any]
     if isinstance(change, str):
         return fill(change, values)
     old, new = (fill(part, values) for part in change)
-    if reference.count(old) != 1 or old == new:
-        raise ValueError(f"change must name text that stands once in the solution, got {old!r}, {reference.count(old)} times")
+    if (n := reference.count(old)) != 1 or old == new:
+        raise ValueError(f"change must name text that stands once in the solution, got {old!r}, which stands {n} times")
     return reference.replace(old, new)
 
 
@@ -90,8 +91,6 @@ class Agreeable:
     def __eq__(self, other: object) -> bool:
         return True
 
-    __hash__ = None  # type: ignore[assignment]
-
     def __getattr__(self, name: str) -> Any:
         return self
 
@@ -101,7 +100,7 @@ class Agreeable:
     def __float__(self) -> float:
         return 1.0
 
-    __bool__ = __lt__ = __le__ = __gt__ = __ge__ = lambda *_: True  # type: ignore[assignment]
+    __bool__ = __lt__ = __le__ = __gt__ = __ge__ = lambda *_: True
 
 
 def everywhere(f: Callable[..., Any], told: list[tuple[tuple[Any, ...], Any]]) -> dict[str, Callable[..., Any]]:
@@ -199,7 +198,9 @@ def _forked(work: Callable[[], tuple[float, str]]) -> tuple[float, str]:
     return share, said
 
 
-def trials(name: str, built: Path, values: dict[str, Any], *, mutants: bool = True, seeds: tuple[int, ...] = SEEDS) -> list[Trial]:
+def trials(
+    name: str, built: Path, values: dict[str, Any], *, mutants: bool = True, seeds: tuple[int, ...] = SEEDS
+) -> list[Trial]:
     """All trials of the assignment built in the folder ``built`` under the term's ``values``.
 
     mutants : also the wrong and the other right solutions of ``course/trials/<name>.py``, not the reference alone.
@@ -223,7 +224,13 @@ def trials(name: str, built: Path, values: dict[str, Any], *, mutants: bool = Tr
 
 
 def _question(
-    question: str, code: str, tests: Path, space: dict[str, Any], listed: Any, values: dict[str, Any], seeds: tuple[int, ...]
+    question: str,
+    code: str,
+    tests: Path,
+    space: dict[str, Any],
+    listed: Any,
+    values: dict[str, Any],
+    seeds: tuple[int, ...],
 ) -> list[Trial]:
     """The trials of one question, each in a fork of the notebook as it stands before its answer."""
     texts = [("reference", "reference", code)]
@@ -251,26 +258,35 @@ def _question(
     found = []
     for seed in seeds:
         for kind, name, text in texts:
-            found.append(Trial(question, kind, name, seed, *_forked(lambda text=text, seed=seed: written(text, seed))))
+            found.append(Trial(question, kind, name, seed, *_forked(partial(written, text, seed))))
     if listed:
         share, said = _forked(faults)
         if share < 0:
             raise RuntimeError(f"the reference solution of {question} does not pass its public checks: {said}")
         for function, fault in json.loads(said):
             for seed in seeds[:1]:
-                result = _forked(lambda f=function, x=fault, seed=seed: faulty(f, x, seed))
+                result = _forked(partial(faulty, function, fault, seed))
                 found.append(Trial(question, "wrong", f"{function}: {fault}", seed, *result))
     return found
 
 
+def tally(found: list[Trial]) -> dict[str, tuple[int, int]]:
+    """How many solutions of each kind went as they must under all seeds, and how many there are."""
+    went: dict[str, dict[tuple[str, str], bool]] = {"wrong": {}, "right": {}, "reference": {}}
+    for t in found:
+        went[t.kind][t.question, t.name] = went[t.kind].get((t.question, t.name), True) and t.ok
+    return {kind: (sum(ok.values()), len(ok)) for kind, ok in went.items()}
+
+
 def summary(name: str, found: list[Trial]) -> str:
     """One line: mutants killed of all, right solutions accepted of all; then a line for each that went wrong."""
-    wrong = {(t.question, t.name): True for t in found if t.kind == "wrong"}
-    right = {(t.question, t.name): True for t in found if t.kind != "wrong"}
-    for t in found:
-        (wrong if t.kind == "wrong" else right)[t.question, t.name] &= t.ok
-    line = f"{name}: killed {sum(wrong.values())} / {len(wrong)} mutants, accepted {sum(right.values())} / {len(right)} right"
-    bad = [f"  {t.question} {t.kind} {t.name!r} (seed {t.seed}): share {t.share:g} {t.said[:300]}" for t in found if not t.ok]
+    of = {kind: f"{good} / {all_}" for kind, (good, all_) in tally(found).items()}
+    line = f"{name}: killed {of['wrong']} mutants, accepted {of['reference']} references, {of['right']} other solutions"
+    bad = [
+        f"  {t.question} {t.kind} {t.name!r} (seed {t.seed}): share {t.share:g} {t.said[:300]}"
+        for t in found
+        if not t.ok
+    ]
     return "\n".join([line, *bad])
 
 

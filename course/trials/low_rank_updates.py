@@ -28,8 +28,8 @@ WRONG = {
         "mean not included": ("mean + (single - mean) / n", "(single - mean) / n"),
         "single over n": ("mean + (single - mean) / n", "single / n"),
         "n squared": ("/ n)", "/ n**2)"),
-        "without replacement": ("(single - mean) / n", "(single - mean) / n * (len(gradients) - n) / (len(gradients) - 1)"),
-        "unbiased variance": ("(single - mean) / n", "(single - mean) / n * len(gradients) / (len(gradients) - 1)"),
+        "without replacement": ("mean) / n", "mean) / n * (len(gradients) - n) / (len(gradients) - 1)"),
+        "unbiased variance": ("mean) / n", "mean) / n * len(gradients) / (len(gradients) - 1)"),
         "energy inside": ("gradients - gradients @ Q @ Q.T", "gradients @ Q @ Q.T"),
     },
     "q5": {
@@ -43,14 +43,17 @@ WRONG = {
 }  # fmt: skip
 
 RIGHT = {
-    "q1": {"loops": """
+    "q1": {
+        "loops": """
 def shares(which, M):
     rows = []
     for row in which.tolist():
         rows.append([row.count(j) / len(row) for j in range(M)])
     return torch.tensor(rows, dtype=torch.float64)
-"""},
-    "q2": {"loops": """
+"""
+    },
+    "q2": {
+        "loops": """
 def gradient(tokens, weights, W, b):
     G = torch.zeros_like(W)
     for l in range(len(tokens)):
@@ -60,7 +63,8 @@ def gradient(tokens, weights, W, b):
         for k in range(len(tokens)):
             G += weights[l] * p[k] * (b @ tokens[k] - mean) * torch.outer(tokens[k], tokens[l])
     return <<sign>> * G
-""", "numpy": """
+""",
+        "numpy": """
 import numpy as np
 
 def gradient(tokens, weights, W, b):
@@ -69,21 +73,27 @@ def gradient(tokens, weights, W, b):
     p = p / p.sum(0)
     v = X @ b
     return <<sign>> * np.einsum("l,kl,kl,ki,lj->ij", w, p, v[:, None] - v @ p, X, X)
-"""},
-    "q3": {"least squares": """
+""",
+    },
+    "q3": {
+        "least squares": """
 def outside(G, B):
     inside = B @ torch.linalg.pinv(B)
     return (torch.linalg.norm(G @ (torch.eye(len(B), dtype=G.dtype) - inside)) / torch.linalg.norm(G)) ** 2
-"""},
-    "q4": {"by the covariance": """
+"""
+    },
+    "q4": {
+        "by the covariance": """
 def expected_outside(gradients, B, n):
     P = B @ torch.linalg.inv(B.T @ B) @ B.T
     rest = (gradients - gradients @ P).flatten(1)
     gram = rest @ rest.T
     N = len(rest)
     return gram.diagonal().sum() / (N * n) + (1 - 1 / n) * gram.sum() / N**2
-"""},
-    "q5": {"matrix rank, another order": """
+"""
+    },
+    "q5": {
+        "matrix rank, another order": """
 def predicted_directions(M, K, s):
     if s > 0:
         return M - 1
@@ -96,5 +106,6 @@ def directions(weights, labels, b, s):
         x = torch.eye(M, dtype=torch.float64)
         total += labels[i] * gradient(x, weights[i], s * x, b)
     return torch.linalg.matrix_rank(total, rtol=1e-6).item()
-"""},
+"""
+    },
 }
