@@ -369,3 +369,37 @@ def test_answers_are_found_between_their_marks(tmp_path: Path) -> None:
     nbformat.write(notebook, tmp_path / "a.ipynb")
     assert grade.answers(tmp_path / "a.ipynb") == {"Question 6": "My answer.\n\n```python\n1 + 1\n```\n\n"}
     assert json.dumps(grade.answers(tmp_path / "none.ipynb")) == "{}"
+
+
+# -- the guide --------------------------------------------------------------------------------------------------------
+
+GUIDE = (ROOT / "book/course.md").read_text(encoding="utf8")
+
+
+def misread(guide: str) -> list[str]:
+    """Chapters that the plan leaves out, or whose minutes differ from those that the chapter states."""
+    faults = []
+    said = dict(re.findall(r"\{doc\}`[^`<]+<([\w/]+)>`, (\d+) minutes", guide))
+    for chapter in sorted((ROOT / "book").glob("[!_.]*/*.md")):
+        name = str(chapter.relative_to(ROOT / "book").with_suffix(""))
+        stated = re.search(r"(\d+) minutes to read", chapter.read_text(encoding="utf8"))
+        if stated is None or said.get(name) != stated[1]:
+            faults.append(name)
+    return faults
+
+
+def test_the_plan_names_every_chapter_with_its_minutes() -> None:
+    assert misread(GUIDE) == []
+    assert misread(GUIDE.replace("<low_rank/pruning>`, 35", "<low_rank/pruning>`, 20")) == ["low_rank/pruning"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_guide_names_every_assignment_as_it_is(name: str) -> None:
+    master = build.read(name)
+    row = f"* - {master.title}\n  - {master.points}\n  - {master.minutes}\n  - [Colab](https://colab.research.google.com/github/"
+    assert row in GUIDE and f"/blob/main/course/student/{name}.ipynb)" in GUIDE
+    assert f"{{download}}`file </course/student/{name}.ipynb>`" in GUIDE
+
+
+def test_the_guide_states_the_limits_of_the_grader() -> None:
+    assert f"Give it 4 GB of memory and {grade.SECONDS // 60} minutes" in GUIDE
