@@ -28,6 +28,7 @@ import sys
 import tempfile
 import time
 import zipfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ GRADED = "graded"
 
 @dataclass(frozen=True)
 class Grade:
-    """What became of one notebook. ``questions``: points by question; ``messages``: what the tests said of it."""
+    """What became of one notebook. ``questions``: points by question; ``messages``: what failed, empty if nothing did."""
 
     notebook: str
     outcome: str
@@ -113,7 +114,7 @@ def grade(
                 raise ValueError
         except (OSError, ValueError, KeyError, TypeError):
             return ended(KERNEL_DIED if "DeadKernelError" in said else NO_RESULT)
-        return ended(GRADED, questions, {name: str(tests[name].get("output", "")) for name in worth})
+        return ended(GRADED, questions, {name: _faults(str(tests[name].get("output", ""))) for name in worth})
 
 
 def _run(folder: Path, seed: int, seconds: float, memory: float) -> tuple[bool, str]:
@@ -131,11 +132,14 @@ def _run(folder: Path, seed: int, seconds: float, memory: float) -> tuple[bool, 
     }
 
     def limit() -> None:
-        size = int(memory * 2**30)
-        resource.setrlimit(resource.RLIMIT_AS, (size, size))
-        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 5))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_MB * 2**20, FILE_MB * 2**20))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        for what, most in [
+            (resource.RLIMIT_AS, int(memory * 2**30)),
+            (resource.RLIMIT_CPU, int(seconds) + 5),
+            (resource.RLIMIT_FSIZE, FILE_MB * 2**20),
+            (resource.RLIMIT_CORE, 0),
+        ]:
+            with suppress(ValueError, OSError):  # a Mac refuses some of them
+                resource.setrlimit(what, (most, most))
 
     command = [sys.executable, "-m", "otter", "run", "submission.ipynb", "-a", "autograder.zip", "-o", "out"]
     with (folder / "said").open("w+") as said:
@@ -172,13 +176,16 @@ def _end(mark: str) -> None:
             except psutil.Error:
                 continue
         for process in alive:
-            try:
+            with suppress(psutil.Error):
                 process.send_signal(signal.SIGKILL)
-            except psutil.Error:
-                continue
         if not alive:
             return
         time.sleep(0.05)
+
+
+def _faults(output: str) -> str:
+    """The errors that otter reports of a question, without the lines of the hidden tests that found them."""
+    return "\n".join(line.strip() for line in output.splitlines() if re.match(r"\s*\w*Error: ", line))
 
 
 def answers(submission: Path) -> dict[str, str]:
