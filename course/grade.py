@@ -51,7 +51,7 @@ GRADED = "graded"
 
 @dataclass(frozen=True)
 class Grade:
-    """What became of one notebook. ``questions``: points by question; ``messages``: what failed, empty if nothing did."""
+    """What became of one notebook. ``questions``: points by question; ``messages``: what failed, by question."""
 
     notebook: str
     outcome: str

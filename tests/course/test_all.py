@@ -10,6 +10,7 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import colab
 import nbformat
 import pytest
 import yaml
@@ -92,6 +93,25 @@ def test_a_solution_of_the_public_term_loses_points_in_another(
     shutil.copy(built[name, "other"] / "autograder.zip", tmp_path)
     good, all_ = run_trials(name, tmp_path, "other", "mutants=False", "seeds=(1,)")["reference"]
     assert good < all_
+
+
+def test_student_editions_run_after_a_plain_pip_install_in_colab(
+    built: dict[tuple[str, str], Path], package: Path, tmp_path: Path
+) -> None:
+    """In a new environment with what Colab has and what the first cell installs."""
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True, timeout=120)
+    python = tmp_path / "venv/bin/python"
+    student = nbformat.read(build.read(NAMES[0]).student, as_version=4)
+    install = next(cell.source for cell in student.cells if "%pip install" in cell.source)
+    assert re.search(r'%pip install -q "lrsparse @ https://[^"]+" "otter-grader>=7,<8"$', install)
+    has = ["torch", "numpy", "matplotlib", "scipy", "scikit-learn", "ipykernel"]
+    constraints = ["-c", str(ROOT / "constraints.txt")]
+    pip = [python, "-m", "pip", "install", "-q", *constraints]
+    subprocess.run([*pip, *has, str(package), "otter-grader>=7,<8"], check=True, timeout=900)
+    for name in NAMES:
+        folder = tmp_path / name
+        folder.mkdir()
+        colab.work_through(build.read(name).student, built[name, "public"] / "handed_in.ipynb", folder, python)
 
 
 # -- misbehaviour -----------------------------------------------------------------------------------------------------
@@ -207,12 +227,14 @@ def test_a_solution_stays_far_below_the_stated_limits(built: dict[tuple[str, str
     assert minutes * 60 == grade.SECONDS
     folder = built[name, "public"]
     code = f"""
+import resource
 from pathlib import Path
 from course import grade
 found = grade.grade(Path({str(folder / "handed_in.ipynb")!r}), Path({str(folder / "autograder.zip")!r}), seed=5)
 print(found.outcome, found.points, found.seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, timeout=600)
+    assert done.returncode == 0, done.stderr
     outcome, points, seconds, kilobytes = done.stdout.split()
     # two processes are alive at once, otter and the kernel, neither larger than the largest
     assert outcome == grade.GRADED and float(points) == 17
