@@ -36,8 +36,8 @@ BUILT = ROOT / "_build/course"
 CHECKS = COURSE / "course_checks.py"
 TERM = COURSE / "term.yml"
 SOURCES = (COURSE / "build.py", CHECKS)  # what every student edition depends on, beside its master and the term
-# A cell with this tag is not run when graded.
-IGNORED = "otter_ignore"
+# A cell with the first tag is not run when graded; one with the second is for the student to write.
+IGNORED, ANSWER = "otter_ignore", "otter_answer_cell"
 
 WELCOME = """\
 *{term} · {points} points · about {minutes} minutes · generated from course/assignments/{name}.md; edit that.*
@@ -230,6 +230,21 @@ def student_edition(master: Master, dist: Path) -> NotebookNode:
     return notebook
 
 
+def handed_in(student: NotebookNode, solved: NotebookNode) -> NotebookNode:
+    """The student edition with the answers of otter's solved notebook."""
+
+    def tagged(notebook: NotebookNode, tag: str) -> list[NotebookNode]:
+        return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+
+    places, answers = tagged(student, ANSWER), tagged(solved, "otter_assign_solution_cell")
+    if [cell.cell_type for cell in places] != [cell.cell_type for cell in answers]:
+        raise ValueError("a master must have one code cell, or one text, between # BEGIN SOLUTION and # END SOLUTION")
+    for place, answer in zip(places, answers, strict=True):
+        place.source = re.sub(r'^ *""" # BEGIN PROMPT\n.*?""" # END PROMPT\n?', "", answer.source, flags=re.M | re.S)
+        place.source = re.sub(r"^ *# (BEGIN|END) SOLUTION\n?", "", place.source, flags=re.M).rstrip()
+    return student
+
+
 def build(master: Master, package: Path, *, student: Path, built: Path, run_tests: bool = True) -> None:
     """Write the student edition to ``student``, the autograder and the solution into the folder ``built``."""
     with tempfile.TemporaryDirectory() as name:
@@ -239,7 +254,8 @@ def build(master: Master, package: Path, *, student: Path, built: Path, run_test
         nbformat.write(student_edition(master, dist), student)
         shutil.copy(next((dist / "autograder").glob("*.zip")), built / "autograder.zip")
         shutil.copy(Path(name) / f"{master.name}.ipynb", built / "solution.ipynb")
-        shutil.copy(dist / "autograder" / f"{master.name}.ipynb", built / "handed_in.ipynb")
+        solved = nbformat.read(dist / "autograder" / f"{master.name}.ipynb", as_version=4)
+        nbformat.write(handed_in(nbformat.read(student, as_version=4), solved), built / "handed_in.ipynb")
 
 
 def main() -> int:

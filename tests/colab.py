@@ -32,7 +32,7 @@ for cell in code[:4] + answers:
 for text in checks():
     assert "is still a stub" in text, text
 for cell in solved.cells:
-    if "otter_assign_solution_cell" in cell.metadata.get("tags", []) and cell.cell_type == "code":
+    if "otter_answer_cell" in cell.metadata.get("tags", []) and cell.cell_type == "code":
         run(cell.source)
 found = checks()
 assert len(found) == 5 and all("passed" in text and "failed" not in text for text in found), found
