@@ -40,7 +40,7 @@ SOURCES = (COURSE / "build.py", CHECKS)  # what every student edition depends on
 IGNORED, ANSWER = "otter_ignore", "otter_answer_cell"
 
 WELCOME = """\
-*{term} · {points} points · about {minutes} minutes · generated from course/assignments/{name}.md; edit that.*
+*{term} · {points} points · about {minutes} minutes · made from course/assignments/{name}.md*
 
 A function that you have to write raises `NotImplementedError` until you do. Below each question, `grader.check` runs
 the **public checks**: they see shapes and one small example. When you hand in, **hidden tests** run your functions on
