@@ -263,10 +263,11 @@ def _question(
         share, said = _forked(faults)
         if share < 0:
             raise RuntimeError(f"the reference solution of {question} does not pass its public checks: {said}")
+        harmless = getattr(listed, "HARMLESS", {}).get(question, ())
         for function, fault in json.loads(said):
-            for seed in seeds[:1]:
-                result = _forked(partial(faulty, function, fault, seed))
-                found.append(Trial(question, "wrong", f"{function}: {fault}", seed, *result))
+            kind = "right" if f"{function}: {fault}" in harmless else "wrong"
+            result = _forked(partial(faulty, function, fault, seeds[0]))
+            found.append(Trial(question, kind, f"{function}: {fault}", seeds[0], *result))
     return found
 
 
