@@ -118,7 +118,7 @@ def test_student_editions_run_after_a_plain_pip_install_in_colab(
 
 # Put before the first check. Outcome, points lost of 17, what is said.
 MISBEHAVES = {
-    "loop in a cell": ("while True:\n    pass", grade.TOO_LONG.format(seconds=40), 17, ""),
+    "loop in a cell": ("while True:\n    pass", grade.TOO_LONG.format(seconds=90), 17, ""),
     "loop in a function": (
         "def outside(G, B):\n    while True:\n        pass", grade.GRADED, 3, "was stopped after 10 s"),
     "sys.exit in a function": ("import sys\ndef outside(G, B):\n    sys.exit(0)", grade.GRADED, 3, "raised SystemExit"),
@@ -163,11 +163,11 @@ def test_whoever_misbehaves_is_named_and_the_others_are_graded(
     for cell in bare.cells:
         cell.metadata.clear()
     nbformat.write(bare, files[-1])
-    grades = grade.batch(files, folder / "autograder.zip", tmp_path / "out", seconds=40)
+    grades = grade.batch(files, folder / "autograder.zip", tmp_path / "out", seconds=90)
     for (case, (_, outcome, lost, said)), found in zip(MISBEHAVES.items(), grades[:-2], strict=True):
         assert (case, found.outcome, found.of - found.points) == (case, outcome, lost)
         assert said in found.messages.get("q3", ""), (case, found.messages)
-        assert found.seconds < 60, case
+        assert found.seconds < 100, case
     for well_behaved in grades[-2:]:
         assert well_behaved.outcome == grade.GRADED and well_behaved.points == 17
     assert "sleep(1000)" not in subprocess.run(["ps", "ax", "-o", "args"], capture_output=True, text=True).stdout
