@@ -1,160 +1,222 @@
-"""Trials of *A matrix learns to select through two numbers*."""
+"""Trials of *Subtraction takes two heads, and they stop early*."""
 
 WRONG = {
     "q1": {
-        "share of one position": """
-def share(C, q, T):
-    x = C + math.log(q / (T - q))
-    s = 1 / (1 + math.exp(-x))
-    return <<sign?s / q|(1 - s) / (T - q)>>
-
-def gap(wanted, q, T):
-    odds = <<sign?wanted / (1 - wanted)|(1 - wanted) / wanted>>
-    return math.log(odds * (T - q) / q)
-""",
-        "the other share": """
-def share(C, q, T):
-    e = q * math.exp(min(C, 700))
-    return <<sign?(T - q)|e>> / (e + T - q)
-
-def gap(wanted, q, T):
-    odds = <<sign?wanted / (1 - wanted)|(1 - wanted) / wanted>>
-    return math.log(odds * (T - q) / q)
-""",
+        "counts of the sets forgotten": (" + sizes.log()", ""),
+        "others get the score of M": ("[C, -C, 0.0]", "[C, -C, -C]"),
+        "M counted among the others": ("[C, -C, 0.0]", "[C, 0.0, 0.0]"),
+        "attention of one position each": ("dim=0)", "dim=0) / sizes.clamp(min=1)"),
+        "P and M exchanged": ("[C, -C, 0.0]", "[-C, C, 0.0]"),
         "overflow": """
-def share(C, q, T):
-    e = q * math.exp(C)
-    return <<sign?e|(T - q)>> / (e + T - q)
+def shares(C, a, b, T):
+    e = torch.tensor([a * math.exp(C), b * math.exp(-C), T - a - b], dtype=torch.float64)
+    return e / e.sum()
 
-def gap(wanted, q, T):
-    odds = <<sign?wanted / (1 - wanted)|(1 - wanted) / wanted>>
-    return math.log(odds * (T - q) / q)
+def loss(alpha, C, a, b, T):
+    plus, minus, rest = shares(C, a, b, T).tolist()
+    return (alpha * plus - 1) ** 2 / a + (alpha * minus + 1) ** 2 / b + (alpha * rest) ** 2 / max(T - a - b, 1)
 """,
-        "one minus a share next to one": """
-def share(C, q, T):
-    x = max(min(C + math.log(q / (T - q)), 700), -700)
-    return 1 - 1 / (1 + math.exp(<<sign>> * x))
-
-def gap(wanted, q, T):
-    odds = <<sign?wanted / (1 - wanted)|(1 - wanted) / wanted>>
-    return math.log(odds * (T - q) / q)
-""",
-        "T instead of T - q": ("math.log(odds * (T - q) / q)", "math.log(odds * T / q)"),
-        "odds upside down": ("math.log(odds", "-math.log(odds"),
-        "q forgotten": ("C + math.log(q / (T - q))", "C - math.log(T - q)"),
+        "nobody else not thought of": (" / max(T - a - b, 1)", " / (T - a - b)"),
+        "M served with a plus": ("(alpha * minus + 1) ** 2", "(alpha * minus - 1) ** 2"),
+        "others forgotten": (" + (alpha * rest) ** 2 / max(T - a - b, 1)", ""),
+        "variance of a mean forgotten": ("(alpha * rest) ** 2 / max(T - a - b, 1)", "(alpha * rest) ** 2"),
+        "sizes exchanged": ("(alpha * plus - 1) ** 2 / a + (alpha * minus + 1) ** 2 / b",
+                            "(alpha * plus - 1) ** 2 / b + (alpha * minus + 1) ** 2 / a"),
+        "half": ("return named + ", "return 0.5 * named + 0.5 * "),
     },
     "q2": {
-        "mean forgotten": ("nu**2 * (alpha - 1) ** 2 + ", ""),
-        "mean not squared": ("nu**2 *", "nu *"),
-        "others forgotten": (" + (alpha * (1 - s)) ** 2 / (T - q)", ""),
-        "scale not on the others": ("(alpha * (1 - s)) ** 2", "(1 - s) ** 2 * alpha"),
-        "sum instead of mean over the named": ("(alpha * s - 1) ** 2 / q", "(alpha * s - 1) ** 2"),
-        "q for T - q": ("/ (T - q)", "/ q"),
-        "half": ("return nu", "return 0.5 * nu"),
+        "mean score not subtracted": ("mean = plus - minus ", "mean = 0.0 "),
+        "mean score over positions": ("mean = plus - minus ", "mean = (a - b) / T "),
+        "score of M is 0": ("minus * (-1 - mean)", "minus * (0 - mean)"),
+        "score of M has the wrong sign": ("minus * (-1 - mean)", "minus * (1 - mean)"),
+        "others do not lose": ("rest * (0 - mean)", "0.0"),
+        "each share by itself": ("minus * (-1 - mean)", "-minus * (1 - minus)"),
+        "value missing": ("2 * alpha * sum", "2 * sum"),
+        "M wanted with a plus": ("(alpha * minus + 1) / b", "(alpha * minus - 1) / b"),
+        "sizes forgotten": ("alpha * rest / max(T - a - b, 1)", "alpha * rest"),
+        "uphill for downhill": ("return <<sign>> * by_alpha, <<sign>> * by_C",
+                                "return -<<sign>> * by_alpha, -<<sign>> * by_C"),
+        "factor two": ("by_alpha = 2 * sum", "by_alpha = sum"),
+        "exchanged": ("return <<sign>> * by_alpha, <<sign>> * by_C", "return <<sign>> * by_C, <<sign>> * by_alpha"),
     },
     "q3": {
-        "by the share, not by the gap": (" * s * (1 - s)", ""),
-        "mean forgotten": ("2 * nu**2 * (alpha - 1) + ", ""),
-        "scale missing": ("by_s = 2 * alpha *", "by_s = 2 *"),
-        "sign": ("return <<sign>> * by_alpha, <<sign>> * by_s", "return -<<sign>> * by_alpha, -<<sign>> * by_s"),
-        "attention of the others": ("- 2 * alpha**2 * (1 - s)", "+ 2 * alpha**2 * (1 - s)"),
-        "factor two": ("return <<sign>> * by_alpha,", "return <<sign>> * by_alpha / 2,"),
-        "derivative of one softmax weight": (" * s * (1 - s)", " * s * (1 - s / q)"),
+        "the set that is served": ("return 1 / <<sign?b|a>>", "return 1 / <<sign?a|b>>"),
+        "better of both signs": ("return 1 / <<sign?b|a>>", "return 1 / max(a, b)"),
+        "a head that stays asleep": ("return 1 / <<sign?b|a>>", "return 1 / a + 1 / b"),
+        "nothing unserved": ("return 1 / <<sign?b|a>>", "return 0.0"),
+        "one head": ("math.sqrt(H**2 + 16 / kappa) - H", "math.sqrt(1 + 16 / kappa) - 1"),
+        "damping of the mean token forgotten": ("math.sqrt(H**2 + 16 / kappa) - H", "math.sqrt(16 / kappa)"),
+        "kappa squared": ("math.sqrt(kappa)", "kappa"),
+        "no kappa": ("math.sqrt(kappa)", "1"),
+        "rate, not factor": ("return alike, 1 + 4 * eta", "return alike - 1, 4 * eta"),
+        "exponential of the flow": ("1 + 4 * eta / (T * math.sqrt(kappa))",
+                                    "math.exp(4 * eta / (T * math.sqrt(kappa)))"),
+        "exchanged": ("return alike, 1 + 4 * eta / (T * math.sqrt(kappa))",
+                      "return 1 + 4 * eta / (T * math.sqrt(kappa)), alike"),
     },
     "q4": {
-        "mean of the diagonal": ("float(trace / T - off)", "float(trace / T)"),
-        "b from all entries": ("(total - trace) / (T * (T - 1))", "total / T**2"),
-        "trace": ("float(trace / T - off)", "float(trace - off)"),
-        "order swapped": ("return float(trace / T - off), float(off)", "return float(off), float(trace / T - off)"),
-        "1 / T": ("1 / (T - 1)", "1 / T"),
-        "no slowdown": ("1 / (T - 1)", "1.0"),
-        "all entries": ("1 / (T - 1)", "1 / (T * (T - 1))"),
+        "mirror image always": ("math.log(b / a) - C", "-C"),
+        "upside down": ("math.log(b / a) - C", "math.log(a / b) - C"),
+        "half the logarithm": ("math.log(b / a) - C", "math.log(b / a) / 2 - C"),
+        "both values positive": ("return other, alpha, -alpha", "return other, alpha, alpha"),
+        "values not normalised": ("alpha = total / (a *", "alpha = 1 / (a *"),
+        "others not in the softmax": (" + T - a - b  #", "  #"),
+        "target not a mean": ("alpha = total / (a * ", "alpha = total / ("),
+        "values exchanged": ("return other, alpha, -alpha", "return other, -alpha, alpha"),
     },
     "q5": {
-        "centred tokens only": ("(nu**2 + s / q) / (nu**2 + s**2 / q", "(s / q) / (s**2 / q"),
-        "one over the share": ("(nu**2 + s / q) / (nu**2 + s**2 / q + (1 - s) ** 2 / (T - q))", "1 / s"),
-        "always one": ("(nu**2 + s / q) / (nu**2 + s**2 / q + (1 - s) ** 2 / (T - q))", "1.0"),
-        "number of others": ("return q + n", "return n"),
-        "one too many": ("return q + n", "return q + n + 1"),
-        "rounded": ("math.floor(", "round("),
-        "one named position": ("E = q * math.exp(C)", "E = math.exp(C)"),
-        "rough law": ("return q + n", "return q + math.floor(q * math.exp(C) * math.sqrt(epsilon * q))"),
+        "kappa forgotten": ("2 * kappa *", "2 *"),
+        "kappa on the other side": ("2 * kappa *", "2 / kappa *"),
+        "no factor two": ("2 * kappa *", "kappa *"),
+        "start forgotten": ("alpha**2 + 2", "2"),
+        "start of the gap forgotten": ("travelled(x) - travelled(C)", "travelled(x) - travelled(0.0)"),
+        "as if the gap were small": ("return w**2 / 2 if n == 0", "return x**2 / 2 if x < 50"),
+        "as if there were no others": ("return w**2 / 2 if n == 0", "return w**2 / 2 if n >= 0"),
+        "logarithm forgotten": (" + (1 - (2 * a / n) ** 2) * math.log(2 * a + n * w)", ""),
+        "value not adapted to the gap": ("return 1 / g(end), end", "return 1 / math.tanh(end), end"),
+        "equal sets only": ("total = a * math.exp(C) + b * math.exp(-C) + T - a - b",
+                            "total = 2 * a * math.cosh(C) + T - 2 * a"),
+        "without the others": ("total = a * math.exp(C) + b * math.exp(-C) + T - a - b",
+                               "total = a * math.exp(C) + b * math.exp(-C)"),
+        "loss relative to the target": ("math.sqrt(epsilon / (1 / a + 1 / b))", "math.sqrt(epsilon)"),
+        "root forgotten": ("short = math.sqrt(epsilon / (1 / a + 1 / b))", "short = epsilon / (1 / a + 1 / b)"),
+        "one too many": ("return T + math.floor(", "return T + math.ceil("),
+        "only what is added": ("return T + math.floor(", "return math.floor("),
+        "a factor of the length": ("T + math.floor(total * short / (1 - short))", "math.floor(T / (1 - short))"),
+        "leading order": ("* short / (1 - short)", "* short"),
     },
 }  # fmt: skip
 
 RIGHT = {
     "q1": {
-        "torch": """
-def share(C, q, T):
-    x = torch.tensor(float(C), dtype=torch.float64) + math.log(q) - math.log(T - q)
-    return torch.sigmoid(<<sign>> * x)
-
-def gap(wanted, q, T):
-    x = torch.logit(torch.tensor(wanted, dtype=torch.float64))
-    return <<sign>> * x - math.log(q) + math.log(T - q)
-"""
-    },
-    "q2": {
-        "weights written out": """
-def loss(alpha, C, q, T, nu):
-    scores = torch.zeros(T, dtype=torch.float64)
-    scores[:q] = C
-    u = alpha * torch.softmax(scores, dim=0)
-    u[:q] -= 1 / q
-    return (u**2).sum() + (nu * u.sum()) ** 2
-"""
-    },
-    "q3": {
-        "by the weights": """
-def derivatives(alpha, C, q, T, nu):
-    s = <<sign?share(C, q, T)|1 - share(C, q, T)>>
-    p, r = s / q, (1 - s) / (T - q)
-    u, v = alpha * p - 1 / q, alpha * r
-    both = q * u + (T - q) * v
-    by_alpha = 2 * (q * u * p + (T - q) * v * r) + 2 * nu**2 * both
-    by_C = 2 * alpha * (q * u * p * (1 - s) - (T - q) * v * r * s)
-    return <<sign>> * by_alpha, <<sign>> * by_C
-""",
-        "numpy": """
+        "loops, numpy": """
 import numpy as np
 
-def derivatives(alpha, C, q, T, nu):
-    named = np.arange(T) < q
-    e = np.exp(C * named)
-    p = e / e.sum()
-    u = alpha * p - named / q
-    dp = p * (named - (p * named).sum())
-    error = 2 * u + 2 * nu**2 * u.sum()
-    return <<sign>> * (error @ p), <<sign>> * alpha * (error @ dp)
+def shares(C, a, b, T):
+    top = max(C, -C, 0.0)
+    e = [np.exp(C - top)] * a + [np.exp(-C - top)] * b + [np.exp(-top)] * (T - a - b)
+    p = np.array(e) / sum(e)
+    return np.array([p[:a].sum(), p[a:a + b].sum(), p[a + b:].sum()])
+
+def loss(alpha, C, a, b, T):
+    p = shares(C, a, b, T)
+    total = a * (alpha * p[0] / a - 1 / a) ** 2 + b * (alpha * p[1] / b + 1 / b) ** 2
+    if T > a + b:
+        total += (alpha * p[2]) ** 2 / (T - a - b)
+    return total
+""",
+        "logarithms": """
+def shares(C, a, b, T):
+    logs = torch.tensor([C + math.log(a), math.log(b) - C] + [0.0] * (T - a - b), dtype=torch.float64)
+    p = (logs - torch.logsumexp(logs, 0)).exp()
+    return torch.stack([p[0], p[1], p[2:].sum()])
+
+def loss(alpha, C, a, b, T):
+    p = shares(C, a, b, T)
+    size = torch.tensor([a, b, max(T - a - b, 1)], dtype=torch.float64)
+    goal = torch.tensor([1.0, -1.0, 0.0], dtype=torch.float64)
+    return ((alpha * p - goal) ** 2 / size).sum()
+""",
+    },
+    "q2": {
+        "position by position": """
+def slopes(alpha, C, a, b, T):
+    u = [1.0] * a + [-1.0] * b + [0.0] * (T - a - b)
+    y = [1 / a] * a + [-1 / b] * b + [0.0] * (T - a - b)
+    e = [math.exp(C * x) for x in u]
+    p = [x / sum(e) for x in e]
+    mean = sum(x * z for x, z in zip(p, u))
+    by_alpha = sum(2 * (alpha * p[i] - y[i]) * p[i] for i in range(T))
+    by_C = sum(2 * (alpha * p[i] - y[i]) * alpha * p[i] * (u[i] - mean) for i in range(T))
+    return <<sign>> * by_alpha, <<sign>> * by_C
+""",
+        "expanded, by exponentials": """
+def slopes(alpha, C, a, b, T):
+    up, down = math.exp(C), math.exp(-C)
+    Z, dZ = a * up + b * down + T - a - b, a * up - b * down
+    S = (a * up**2 + b * down**2 + T - a - b) / Z**2  # loss = alpha^2 S - 2 alpha R + 1/a + 1/b
+    R = (up - down) / Z
+    dS = 2 * (a * up**2 - b * down**2) / Z**2 - 2 * S * dZ / Z
+    dR = (up + down) / Z - R * dZ / Z
+    found = torch.tensor([2 * alpha * S - 2 * R, alpha**2 * dS - 2 * alpha * dR], dtype=torch.float64)
+    return <<sign>> * found
+""",
+    },
+    "q3": {
+        "eigenvalues of 2 x 2 matrices": """
+def lowest(a, b):
+    return <<sign?b|a>> ** -1.0
+
+def wake(H, T, eta, kappa):
+    found = []
+    for damped in (2 * H / T, 0.0):
+        step = torch.tensor([[1 - eta * damped, 4 * eta / T], [4 * eta / (T * kappa), 1.0]], dtype=torch.float64)
+        found.append(torch.linalg.eigvals(step).real.max())
+    return found
 """,
     },
     "q4": {
-        "least squares": """
-def project(A):
-    T = A.shape[0]
-    columns = torch.stack([torch.eye(T).double().flatten(), torch.ones(T * T).double()], dim=1)
-    c, b = torch.linalg.lstsq(columns, A.reshape(-1, 1)).solution[:, 0]
-    return c, b
-
-def slowdown(T):
-    return (T - 1.0) ** -1
-"""
+        "a search for the other gap": """
+def exact_pair(C, a, b, T):
+    def unfair(x):
+        return a * (math.exp(C) - math.exp(x)) + b * (math.exp(-C) - math.exp(-x))
+    middle = math.log(b / a) / 2
+    other = brentq(unfair, middle, middle + 20) if C < middle else brentq(unfair, middle - 20, middle)
+    u = torch.tensor([1.0] * a + [-1.0] * b + [0.0] * (T - a - b), dtype=torch.float64)
+    p = torch.softmax(torch.tensor([[C], [other]], dtype=torch.float64) * u, dim=1)
+    y = torch.tensor([1 / a] * a + [-1 / b] * b + [0.0] * (T - a - b), dtype=torch.float64)
+    first, second = torch.linalg.lstsq(p.T, y[:, None]).solution[:, 0]
+    return other, first, second
+""",
+        "one scale for both": """
+def exact_pair(C, a, b, T):
+    D = C - 0.5 * math.log(b / a)
+    n, m = T - a - b, math.sqrt(a * b)
+    value = (2 * m * math.cosh(D) + n) / (2 * m * math.sinh(D))
+    return C - 2 * D, value, -value
+""",
     },
     "q5": {
-        "search": """
-def best_scale(C, q, T, nu):
-    zero, one, two = (loss(a, C, q, T, nu) for a in (0.0, 1.0, 2.0))
-    curvature = two - 2 * one + zero
-    return 1 - (two - zero) / (2 * curvature)
+        "integrated in time; loss by search": """
+from scipy.integrate import solve_ivp
 
-def usable_length(C, q, epsilon):
-    below, above = q, q + 1
-    while loss(1.0, C, q, above, 0.0) <= epsilon:
-        below, above = above, 2 * above
-    while above - below > 1:
-        middle = (below + above) // 2
-        below, above = (middle, above) if loss(1.0, C, q, middle, 0.0) <= epsilon else (below, middle)
-    return below
-"""
+def stop(alpha, C, a, T, kappa):
+    def slope(t, z):
+        Z = 2 * a * math.cosh(z[1]) + T - 2 * a
+        g = 2 * a * math.sinh(z[1]) / Z
+        dg = 2 * a * math.cosh(z[1]) / Z - g**2
+        error = 2 / a * (1 - z[0] * g)
+        return [error * g, error * z[0] * dg / kappa]
+    end = solve_ivp(slope, (0, 5000), [alpha, C], method="LSODA", rtol=1e-10, atol=1e-12).y[:, -1]
+    return end[0], end[1]
+
+def usable_length(C, a, b, T, epsilon):
+    Z = a * math.exp(C) + b * math.exp(-C) + T - a - b
+    good = T
+    while (1 / a + 1 / b) * (1 - Z / (Z + good + 1 - T)) ** 2 <= epsilon:
+        good += 1
+    return good
+""",
+        "integrated along the gap": """
+from scipy.integrate import quad
+
+def stop(alpha, C, a, T, kappa):
+    def g(x):
+        p = shares(x, a, a, T).tolist()
+        return p[0] - p[1]
+    def dg(x):
+        p = shares(x, a, a, T).tolist()
+        return p[0] + p[1] - (p[0] - p[1]) ** 2
+    def missing(x):
+        area, _ = quad(lambda s: g(s) / dg(s), C, x)
+        return (alpha**2 + 2 * kappa * area) * g(x) ** 2 - 1
+    end = brentq(missing, C, C + 10)
+    return torch.tensor([1 / g(end), end], dtype=torch.float64)
+
+def usable_length(C, a, b, T, epsilon):
+    Z = a * math.exp(C) + b * math.exp(-C) + T - a - b
+    kept = 1 - math.sqrt(epsilon * a * b / (a + b))
+    return float(math.floor(Z / kept - Z)) + T
+""",
     },
 }
