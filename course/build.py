@@ -116,7 +116,10 @@ def fill(text: str, values: dict[str, Any]) -> str:
             return str(found)
         return match[3] if found > 0 else match[4]
 
-    return re.sub(r"<<(\w+)(\?([^|<>]*)\|([^<>]*))?>>", value, text)
+    filled = re.sub(r"<<(\w+)(\?([^|<>]*)\|([^<>]*))?>>", value, text)
+    if left := re.search(r"<<\w[^\n]{0,40}", filled):
+        raise ValueError(f"<<name?a|b>> must not hold < or > in its words, got {left[0]}")
+    return filled
 
 
 def read(name: str, term: dict[str, Any] | None = None) -> Master:

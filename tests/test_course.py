@@ -246,6 +246,8 @@ def test_a_term_fills_numbers_and_words() -> None:
     assert build.fill("<<sign?up|down>>", {"sign": -1}) == "down"
     with pytest.raises(ValueError, match="<<N>> is not in the term's table"):
         build.fill("<<N>>", {"M": 3})
+    with pytest.raises(ValueError, match="must not hold < or >"):
+        build.fill("1[x <<sign?>|<>> 0]", {"sign": 1})
     with pytest.raises(ValueError, match="name must be an assignment"):
         build.read("no_such")
 
