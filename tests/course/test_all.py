@@ -126,9 +126,10 @@ MISBEHAVES = {
     "os._exit in a function": ("import os\ndef outside(G, B):\n    os._exit(0)", grade.KERNEL_DIED, 17, ""),
     "a terabyte in a function": (
         "def outside(G, B):\n    return torch.ones(10**11, 10).sum()", grade.GRADED, 3, "raised RuntimeError"),
+    # not touched, so that the limit is met before the time is over
     "memory until there is none": (
-        "def outside(G, B):\n    kept = []\n    while True:\n        kept.append(bytearray(10**8))",
-        grade.GRADED, 3, "raised MemoryError"),
+        "def outside(G, B):\n    kept = []\n    while True:\n        kept.append(torch.empty(10**8))",
+        grade.GRADED, 3, "raised RuntimeError"),
     "files deleted": (
         "import os, shutil\nfor name in os.listdir():\n    shutil.rmtree(name, ignore_errors=True) "
         "if os.path.isdir(name) else os.remove(name)", grade.NO_RESULT, 17, ""),
