@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import nbformat
 import torch
 from otter.test_files import ExceptionTestFile
@@ -212,7 +213,7 @@ def trials(
             files.extractall(folder)
         tests = Path(folder) / "tests"
         sys.path.insert(0, str(Path(folder) / "files"))
-        os.environ["MPLBACKEND"] = "agg"
+        matplotlib.use("agg")
         torch.set_num_threads(1)  # a fork inherits no threads, and would wait for them
         space: dict[str, Any] = {"__name__": "__main__"}
         for question, code in steps(nbformat.read(built / "handed_in.ipynb", as_version=4)):
